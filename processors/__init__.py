@@ -1,0 +1,1 @@
+"""What is decided, and by which means. No Kafka; clock, randomness and models are arguments."""

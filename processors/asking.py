@@ -1,0 +1,48 @@
+"""The seam between whoever needs a model's answer and the gateway that gets it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from topics.messages import Tier, Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question with a strict schema for its answer. The provider's API is not visible here."""
+
+    tier: Tier
+    stream: str
+    tenant: str
+    purpose: str  # for the spend record: "triage", "triage-single", "mini-agent", …
+    instructions: str  # the stable prefix: the same for every call of a stream, so that the provider caches it
+    input: str  # the changing part, after the prefix
+    schema_name: str
+    schema: Mapping[str, Any]  # JSON Schema, strict: every field required, no others
+    max_output_tokens: int
+    messages: int = 1  # how many messages it is about, for the spend record
+    cache_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """The text that came back, and what it cost. The text is not yet checked against the schema."""
+
+    text: str
+    model: str
+    tokens: Tokens
+    cost_usd_micros: int
+    call_id: str
+    latency_ms: float
+    complete: bool  # False: cut at max_output_tokens
+
+
+class Model(Protocol):
+    """Called by triage for every batch. Safe to call concurrently."""
+
+    async def ask(self, ask: Ask) -> Answer:
+        """Raises AccountError, ProviderUnavailable, AnswerRefused or RequestRefused (processors.errors).
+
+        Cancelling it abandons the call: what the provider already did is settled as spent.
+        """
+        ...

@@ -1,0 +1,382 @@
+"""The policy language of `sluice.toml`, as frozen types. Reading the file is `streams/settings.py`'s.
+
+What the language will mean once its mechanism exists is refused by name until then (LATER): never ignored.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from topics import limits
+from topics.catalog import DEFAULT_PREFIX, Names
+from topics.messages import AgentTier, FieldValue, Kind, Severity, Tier
+
+Format = Literal["auto", "plain", "connect-json", "string", "syslog", "ecs", "otel", "docker", "cri"]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(value: object) -> object:
+    """`"2s"`, `"15m"`, `"250ms"` to seconds."""
+    if not isinstance(value, str):
+        raise ValueError('a duration is text with a unit, as "2s", "15m" or "250ms"')
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)
+    if not match:
+        raise ValueError(f'"{value}" is no duration: write a number and a unit, as "2s", "15m" or "250ms"')
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def _pattern(value: object) -> object:
+    """A regular expression that compiles."""
+    if isinstance(value, str):
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"'{value}' is no regular expression: {error}") from None
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(json_schema_extra={"type": "string"})]
+Pattern = Annotated[str, BeforeValidator(_pattern)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+
+# Keys whose mechanism comes later, by path; `*` stands for a name of the user's.
+LATER: Mapping[str, str] = {
+    "kafka.security": "TLS and SASL towards Kafka",
+    "budgets": "budgets by total, tenant and tier",
+    "notify": "sending alerts to Alertmanager, Slack, PagerDuty and webhooks",
+    "defaults.quality": "a proven quality with audits",
+    "defaults.redact": "redaction before a model sees a text",
+    "streams.*.quality": "a proven quality with audits",
+    "streams.*.redact": "redaction before a model sees a text",
+    "streams.*.alerts": "alerts grouped and counted in windows",
+    "streams.*.session": "judging log lines by session",
+    "streams.*.value": "escalation by value",
+    "agents.http_allow": "allow-listed HTTP as an agent's tool",
+    "agents.mcp": "MCP servers as agents' tools",
+    "agents.approval": "approvals before a tool changes the world",
+}
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Kafka(_Frozen):
+    bootstrap_servers: str = "${KAFKA_BOOTSTRAP_SERVERS}"
+    """`host:port`, several with commas."""
+    prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9.-]{0,60}$")
+    """Of every topic, group and transactional id that Sluice owns."""
+    delivery: Literal["exactly_once"] = "exactly_once"
+    replication_factor: int = Field(default=1, ge=1, le=9)
+    """Of the topics that `sluice topics apply` creates."""
+    partitions: int = Field(default=8, ge=1, le=1000)
+    """Of the topics that `sluice topics apply` creates."""
+
+    @property
+    def names(self) -> Names:
+        return Names(self.prefix)
+
+
+class Provider(_Frozen):
+    base_url: str = "${OPENAI_BASE_URL:-https://api.openai.com/v1}"
+    """Up to and without `/responses` or `/chat/completions`."""
+    api_key_env: str | None = "OPENAI_API_KEY"
+    """The environment variable that holds the key: a secret is named, never written."""
+    api: Literal["responses", "chat"] | None = None
+    """`chat` for servers without a Responses API. Default: `$OPENAI_API`, else `responses`."""
+    schemas: Literal["strict", "json", "none"] = "strict"
+    """What the server enforces: a strict schema, any JSON object, or nothing (the schema then stands in the prompt)."""
+
+
+class UsdPerMillion(_Frozen):
+    """Prices in USD per million tokens, and the day they were looked up."""
+
+    input: float = Field(ge=0)
+    cached: float = Field(ge=0)
+    output: float = Field(ge=0)
+    as_of: date
+
+
+class Limits(_Frozen):
+    """Bounds of one escalation; a run that hits one ends with a Resolution that says so."""
+
+    turns: int = Field(default=8, ge=1, le=100)
+    """Model calls of one agent."""
+    depth: int = Field(default=1, ge=0, le=1)
+    """1: the plan's sub-tasks run on mini agents; 0: no sub-tasks."""
+    seconds: float = Field(default=60, gt=0, le=3600)
+    tool_seconds: float = Field(default=10, gt=0, le=600)
+    """One tool call."""
+    tokens: int = Field(default=60_000, ge=1_000)
+    """Input and output of all calls together."""
+    usd: float = Field(default=0.05, gt=0)
+
+
+class TierSettings(_Frozen):
+    provider: str = "openai"
+    model: str
+    usd_per_million: UsdPerMillion | None = None
+    """Default: the built-in price of the model, where it is known."""
+    limits: Limits = Limits()
+
+
+class Tiers(_Frozen):
+    nano: TierSettings = TierSettings(model="gpt-5.4-nano")
+    mini: TierSettings = TierSettings(model="gpt-5.4-mini", limits=Limits())
+    flagship: TierSettings = TierSettings(
+        model="gpt-5.4", limits=Limits(turns=12, seconds=120, tokens=200_000, usd=0.25)
+    )
+
+    def of(self, tier: Tier) -> TierSettings:
+        return {"nano": self.nano, "mini": self.mini, "flagship": self.flagship}[tier]
+
+
+class Tenant(_Frozen):
+    """Whose message it is: the record's header, else the default."""
+
+    header: str | None = "tenant"
+    default: str = "default"
+
+
+class Budget(_Frozen):
+    usd_per_hour: float = Field(gt=0)
+    when_spent: Literal["stop"] = "stop"
+    """`stop`: the stream's intake pauses until the hour is over; nothing is lost."""
+
+
+class Window(_Frozen):
+    """What a dialogue turn is judged with."""
+
+    turns: int = Field(default=20, ge=1, le=limits.WINDOW_TURNS_MAX)
+    idle: Seconds = 600.0
+    """A conversation that was quiet this long starts anew."""
+
+
+class Label(_Frozen):
+    means: str = Field(min_length=1)
+    """In words that a new colleague would understand."""
+    severity: Severity | None = None
+    escalate: Literal["mini", "flagship", "never"] | None = None
+    """Where messages of this label go. Default: nowhere, unless the confidence is low; `never`: not even then."""
+    examples: tuple[str, ...] = ()
+    not_: tuple[str, ...] = Field(default=(), alias="not")
+    """What looks like it and is not."""
+
+
+class FieldSpec(_Frozen):
+    """Something that nano extracts from the message; null where the message does not say."""
+
+    type: Literal["string", "number", "integer", "boolean", "enum"] = "string"
+    means: str = ""
+    values: tuple[str, ...] = ()
+    pattern: Pattern | None = None
+    """What a string has to match; what does not is null."""
+
+    @model_validator(mode="after")
+    def _enum_has_values(self) -> Self:
+        if (self.type == "enum") != bool(self.values):
+            raise ValueError('`values` goes with type = "enum", and an enum needs at least one')
+        if self.pattern is not None and self.type != "string":
+            raise ValueError('`pattern` goes with type = "string"')
+        return self
+
+
+class When(_Frozen):
+    """A rule's condition: all that is named must hold."""
+
+    text: Pattern | None = None
+    """A regular expression found in the message."""
+    field: str | None = None
+    """A field of the record, in its own words, as `syslog.severity` or `subject`."""
+    equals: FieldValue = None
+    at_least: str | float | None = None
+    """A number, or a syslog severity (debug < info < … < crit < alert < emerg)."""
+    matches: Pattern | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        tests = [self.equals is not None, self.at_least is not None, self.matches is not None]
+        if self.field is None and (self.text is None or any(tests)):
+            raise ValueError("a condition needs `text`, or `field` with `equals`, `at_least` or `matches`")
+        if self.field is not None and sum(tests) != 1:
+            raise ValueError(f"field '{self.field}' needs exactly one of `equals`, `at_least`, `matches`")
+        return self
+
+
+class Then(_Frozen):
+    label: str | None = None
+    """The decision. Without it, the model decides and the rule only escalates."""
+    escalate: AgentTier | None = None
+    priority: int | None = Field(default=None, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.label is None and self.escalate is None:
+            raise ValueError("`then` needs a `label`, an `escalate`, or both")
+        return self
+
+
+class Rule(_Frozen):
+    """Free, in order, before any model: the first that holds decides."""
+
+    name: Name
+    when: When
+    then: Then
+
+
+class Stream(_Frozen):
+    kind: Kind
+    topics: tuple[str, ...] = Field(min_length=1)
+    start: Literal["earliest", "latest"] = "earliest"
+    """For a new group; new partitions are always read from their beginning."""
+    format: Format = "auto"
+    order: Literal["none", "key"] | None = None
+    """Default: `key` for dialogues, else `none`."""
+    deadline: Seconds = 5.0
+    """How soon a decision is wanted."""
+    confidence_min: float = Field(default=0.7, ge=0, le=1)
+    """Below: to mini."""
+    tenant: Tenant = Tenant()
+    summary: str | None = None
+    """What a summary should be, as "one sentence". Default: none is asked for."""
+    batch: int | None = Field(default=None, ge=1, le=limits.BATCH_MESSAGES_MAX)
+    """Messages in one nano call. Default: 16 for logs, 6 for mail and dialogues."""
+    window: Window = Window()
+    budget: Budget | None = None
+    labels: dict[Name, Label] = Field(min_length=2)
+    fields: dict[Name, FieldSpec] = {}
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def ordered(self) -> Literal["none", "key"]:
+        return self.order or ("key" if self.kind == "dialogue" else "none")
+
+    @property
+    def batch_messages(self) -> int:
+        return self.batch or (16 if self.kind == "log" else 6)
+
+    @property
+    def version(self) -> str:
+        """12 hex digits that change with whatever could change a decision."""
+        asked = self.model_dump(
+            mode="json", include={"kind", "format", "labels", "fields", "rules", "summary", "window", "confidence_min"}
+        )
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        if "ignored" in self.labels:
+            raise ValueError("label 'ignored' is Sluice's own, for records that are not judged: choose another name")
+        for rule in self.rules:
+            if rule.then.label is not None and rule.then.label not in self.labels:
+                raise ValueError(
+                    f"rule '{rule.name}' gives label '{rule.then.label}', which the stream does not have: "
+                    f"use one of {', '.join(self.labels)}"
+                )
+        return self
+
+
+class Sql(_Frozen):
+    url_env: str = "OPS_DB_URL"
+    """The environment variable that holds the database's URL: `sqlite:///path` or `postgresql://…`."""
+
+
+class Agents(_Frozen):
+    tools: tuple[Literal["related", "counts", "runbooks", "sql"], ...] = ("related", "counts", "runbooks")
+    runbooks: str | None = None
+    """A folder of Markdown files."""
+    sql: Sql | None = None
+
+    @model_validator(mode="after")
+    def _configured(self) -> Self:
+        if "sql" in self.tools and self.sql is None:
+            raise ValueError("tool 'sql' needs a table [agents.sql] with url_env")
+        return self
+
+
+class Expect(_Frozen):
+    label: str | None = None
+    escalate: Literal["mini", "flagship", "never"] | None = None
+    fields: dict[str, FieldValue] = {}
+
+
+class PolicyTest(_Frozen):
+    """One of the policy's own tests, run by `sluice test`."""
+
+    stream: str
+    text: str
+    headers: dict[str, str] = {}
+    expect: Expect
+
+
+class Defaults(_Frozen):
+    """What every stream inherits that does not say otherwise."""
+
+    confidence_min: float = Field(default=0.7, ge=0, le=1)
+    deadline: Seconds = 5.0
+    tenant: Tenant = Tenant()
+
+
+class Policy(_Frozen):
+    """A whole `sluice.toml`."""
+
+    version: Literal[1] = 1
+    kafka: Kafka = Kafka()
+    providers: dict[str, Provider] = {"openai": Provider()}
+    tiers: Tiers = Tiers()
+    defaults: Defaults = Defaults()
+    streams: dict[Name, Stream] = Field(min_length=1)
+    agents: Agents = Agents()
+    tests: tuple[PolicyTest, ...] = ()
+
+    @field_validator("providers")
+    @classmethod
+    def _openai_is_there(cls, providers: dict[str, Provider]) -> dict[str, Provider]:
+        return {"openai": Provider()} | providers
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:
+        """Streams take from [defaults] what they do not say."""
+        if isinstance(data, dict) and isinstance(data.get("defaults"), dict) and isinstance(data.get("streams"), dict):
+            inherited = {k: v for k, v in data["defaults"].items() if k in Defaults.model_fields}
+            streams = {
+                name: inherited | stream if isinstance(stream, dict) else stream
+                for name, stream in data["streams"].items()
+            }
+            return data | {"streams": streams}
+        return data
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        owner: dict[str, str] = {}
+        for name, stream in self.streams.items():
+            for topic in stream.topics:
+                if topic in owner:
+                    raise ValueError(
+                        f"topic '{topic}' belongs to streams '{owner[topic]}' and '{name}': a topic has one stream"
+                    )
+                owner[topic] = name
+        for tier in ("nano", "mini", "flagship"):
+            provider = self.tiers.of(tier).provider
+            if provider not in self.providers:
+                raise ValueError(
+                    f"tier '{tier}' names provider '{provider}', which is not there: add [providers.{provider}]"
+                )
+        for test in self.tests:
+            if test.stream not in self.streams:
+                raise ValueError(f"a test names stream '{test.stream}': use one of {', '.join(self.streams)}")
+        return self
+
+    def stream_of(self, topic: str) -> str:
+        """The stream that a topic belongs to. KeyError where no stream has it."""
+        for name, stream in self.streams.items():
+            if topic in stream.topics:
+                return name
+        raise KeyError(topic)

@@ -1,0 +1,1 @@
+"""How it runs: consumers, offsets, transactions, stages, the command line, metrics."""

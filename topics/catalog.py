@@ -1,0 +1,104 @@
+"""The topics and groups that Sluice owns, all under one prefix.
+
+Contract: one prefixed ACL on `prefix` covers everything here; inputs need Read besides.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from topics import limits, messages
+
+DAY_MS = 86_400_000
+DEFAULT_PREFIX = "sluice."
+
+Cleanup = Literal["delete", "compact", "compact,delete"]
+Stage = Literal["triage", "mini", "flagship"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A topic as it is created. `value` is None where the value is somebody else's bytes."""
+
+    name: str  # without the prefix
+    about: str
+    key: str
+    value: type | None
+    partitions: int | None = None  # None: as many as asked for at creation
+    retention_ms: int = 7 * DAY_MS
+    cleanup: Cleanup = "delete"
+    max_message_bytes: int = limits.OUTPUT_RECORD_BYTES_MAX + limits.KIB * 48
+
+    def config(self) -> dict[str, str]:
+        """The topic's configuration in Kafka's own words."""
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_message_bytes),
+        }
+
+
+DECISIONS = Topic(
+    name="decisions",
+    about="One Decision for every input record that could be read",
+    key="the input record's key",
+    value=messages.Decision,
+)
+ESCALATIONS_MINI = Topic(
+    name="escalations.mini",
+    about="Messages that a mini agent looks at",
+    key="the input record's key",
+    value=messages.Escalation,
+)
+ESCALATIONS_FLAGSHIP = Topic(
+    name="escalations.flagship",
+    about="Messages that a GPT-5.4 agent looks at",
+    key="the input record's key",
+    value=messages.Escalation,
+)
+RESOLUTIONS = Topic(
+    name="resolutions",
+    about="How an agent ended an escalation",
+    key="the input record's key",
+    value=messages.Resolution,
+    retention_ms=30 * DAY_MS,
+)
+SPEND = Topic(
+    name="spend",
+    about="One record a model call; written outside any transaction, because money spent stays spent",
+    key="call id",
+    value=messages.Spend,
+    retention_ms=90 * DAY_MS,
+)
+DEAD_LETTERS = Topic(
+    name="dead-letters",
+    about="Records that could not be decided, byte for byte; origin, reason and error are headers",
+    key="the input record's key, byte for byte",
+    value=None,
+    retention_ms=30 * DAY_MS,
+    max_message_bytes=limits.DEAD_LETTER_VALUE_BYTES_MAX,
+)
+
+OWNED: tuple[Topic, ...] = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, SPEND, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Full names under a prefix, e.g. `sluice.decisions`."""
+
+    prefix: str = DEFAULT_PREFIX
+
+    def topic(self, topic: Topic) -> str:
+        return self.prefix + topic.name
+
+    def group(self, stage: Stage) -> str:
+        """The stage's consumer group."""
+        return self.prefix + stage
+
+    def transactional_id(self, stage: Stage, topic: str, partition: int) -> str:
+        """One a (group, topic, partition): starting a producer with it fences the partition's last owner."""
+        return f"{self.prefix}{stage}.{topic}.{partition}"
+
+
+def escalations(tier: messages.AgentTier) -> Topic:
+    """The topic that a tier's agents read."""
+    return ESCALATIONS_MINI if tier == "mini" else ESCALATIONS_FLAGSHIP

@@ -1,0 +1,206 @@
+"""The values that Sluice writes to Kafka, as frozen types. Only optional fields are ever added to them.
+
+Money is in micro-dollars (1 USD = 1,000,000), durations in milliseconds, times in epoch milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Kind = Literal["log", "email", "dialogue"]
+Tier = Literal["nano", "mini", "flagship"]
+AgentTier = Literal["mini", "flagship"]
+Severity = Literal["critical", "error", "warning", "info"]
+Means = Literal["rule", "memory", "student", "nano", "mini", "flagship"]
+EscalationReason = Literal["label", "confidence", "rule", "requested", "unresolved"]
+FieldValue = str | float | int | bool | None
+
+IGNORED = "ignored"  # the label of a record that is not judged: a tombstone, a turn that is not the customer's
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The input record that a message comes from."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: Annotated[str | None, Field(description="The record's key as text; undecodable bytes are replaced")]
+    timestamp_ms: Annotated[int, Field(description="The record's timestamp, epoch milliseconds")]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens as the provider billed them. `cached` is part of `input`."""
+
+    input: float = 0
+    cached: float = 0
+    output: float = 0
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.input + other.input, self.cached + other.cached, self.output + other.output)
+
+    def share(self, parts: int) -> "Tokens":
+        """One message's share of a call that decided `parts` messages."""
+        return Tokens(*(round(n / parts, 2) for n in (self.input, self.cached, self.output)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What triage decided about one input record."""
+
+    id: Annotated[str, Field(description="Message id: topic/partition/offset of the input record")]
+    source: Source
+    stream: str
+    tenant: str
+    label: Annotated[str, Field(description="A label of the stream's policy, or `ignored`")]
+    severity: Severity | None
+    confidence: Annotated[float | None, Field(ge=0, le=1)]
+    priority: Annotated[int, Field(ge=0, le=100, description="Order of work, 100 first")]
+    fields: Annotated[Mapping[str, FieldValue], Field(description="Extracted fields of the policy")]
+    summary: str | None
+    template: Annotated[str | None, Field(description="Log lines: the line with its parameters masked")]
+    session: Annotated[str | None, Field(description="The conversation or log session it belongs to")]
+    decided_by: Means
+    model: Annotated[str | None, Field(description="The model that answered; null where none was asked")]
+    policy_version: str
+    escalated_to: AgentTier | None
+    batch_size: Annotated[int, Field(ge=0, description="Messages in the model call; 0 where none was made")]
+    tokens: Annotated[Tokens, Field(description="This message's share of the call")]
+    cost_usd_micros: Annotated[float, Field(ge=0, description="This message's share of the call, micro-dollars")]
+    latency_ms: Annotated[float, Field(ge=0, description="From taking the record to the decision")]
+    degraded: bool = False
+    unproven: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one tier made of a message."""
+
+    tier: Means
+    label: str
+    severity: Severity | None
+    confidence: Annotated[float | None, Field(ge=0, le=1)]
+    priority: Annotated[int, Field(ge=0, le=100)]
+    fields: Mapping[str, FieldValue]
+    summary: str | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """A message that climbs to an agent, with every verdict so far."""
+
+    id: Annotated[str, Field(description="Message id of the input record")]
+    source: Source
+    stream: str
+    tenant: str
+    kind: Kind
+    to: AgentTier
+    reason: EscalationReason
+    detail: Annotated[str, Field(description="The reason in words, e.g. `confidence 0.52 < 0.70`")]
+    text: Annotated[str, Field(description="The message as models see it")]
+    truncated: Annotated[bool, Field(description="Whether `text` was cut to the size limit")]
+    template: str | None
+    session: str | None
+    verdicts: Annotated[tuple[Verdict, ...], Field(description="Oldest first")]
+    policy_version: str
+    escalated_at_ms: int
+    deadline_ms: Annotated[int | None, Field(description="When the sender needs the answer, epoch milliseconds")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Something an agent found out, and with which tool."""
+
+    tool: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubTask:
+    """One step of a flagship's plan and what became of it."""
+
+    goal: str
+    status: Literal["done", "failed", "bounded"]
+    result: str
+
+
+Bound = Literal["turns", "seconds", "tokens", "usd", "budget", "invalid_answer"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """How an agent ended an escalation."""
+
+    id: Annotated[str, Field(description="Message id of the input record")]
+    source: Source
+    stream: str
+    tenant: str
+    tier: AgentTier
+    status: Annotated[
+        Literal["resolved", "bounded"], Field(description="`bounded`: a limit ended the run; `bound` names it")
+    ]
+    bound: Bound | None
+    label: str
+    severity: Severity | None
+    priority: Annotated[int, Field(ge=0, le=100)]
+    confidence: Annotated[float | None, Field(ge=0, le=1)]
+    summary: str
+    evidence: tuple[Evidence, ...]
+    actions: Annotated[tuple[str, ...], Field(description="Recommended next steps, in order")]
+    plan: Annotated[tuple[SubTask, ...], Field(description="Flagship's sub-tasks; empty for mini")]
+    verdicts: Annotated[tuple[Verdict, ...], Field(description="Of the tiers below, oldest first")]
+    model: str
+    turns: int
+    tool_calls: int
+    tokens: Tokens
+    cost_usd_micros: Annotated[int, Field(ge=0)]
+    latency_ms: Annotated[float, Field(ge=0, description="From taking the escalation to the resolution")]
+    trace: Annotated[str, Field(description="W3C trace id, 32 hex digits")]
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """One call to a model, paid or refused."""
+
+    call_id: str
+    at_ms: int
+    tier: Tier
+    model: str
+    lane: Literal["realtime", "flex", "batch"]
+    service_tier: Annotated[str | None, Field(description="What the provider says it billed")]
+    status: Annotated[int, Field(description="HTTP status; 0 where no answer came")]
+    tokens: Tokens
+    usd_micros: int
+    prices_as_of: str
+    tenant: str
+    stream: str
+    purpose: str
+    messages: Annotated[int, Field(description="How many messages the call was about")] = 1
+    escalation: Annotated[str | None, Field(description="Message id, where an agent made the call")] = None
+    latency_ms: float = 0
+
+
+DeadLetterReason = Literal[
+    "undecodable",
+    "unknown_shape",
+    "too_large",
+    "policy",
+    "model_refused",
+    "model_invalid",
+    "attempts_exhausted",
+    "internal",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that cannot be decided: it goes to `dead-letters`, byte for byte."""
+
+    reason: DeadLetterReason
+    detail: str  # value, rule and remedy, for a person
+    attempts: int = 1
