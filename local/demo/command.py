@@ -1,0 +1,151 @@
+"""`sluice demo`: sample streams through the whole pipeline on a local Kafka, with a report at the end."""
+
+import asyncio
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import orjson
+from rich.console import Console
+
+from local import simulated
+from local.baseline import one_call_each_usd
+from local.demo import policy as demo_policy
+from local.demo import progress, report
+from local.drive import Feed, drive, texts_of
+from local.kafka import LocalKafka
+from local.samples import Sample, generate, jsonl
+from processors.policy import Policy
+from streams import logs
+from streams.settings import Runtime
+from streams.sources import FileRecord
+
+_FEED_SECONDS = 20.0  # the forty minutes of the samples' story, told quickly enough to watch
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What the pipeline talks to: stood in for, or the caller's own."""
+
+    policy: Policy
+    provider: str
+    env: Mapping[str, str]
+
+
+@click.command()
+@click.option("--messages", type=click.IntRange(min=100), default=3_000, show_default=True, help="Sample messages.")
+@click.option("--seed", default=7, show_default=True, help="Of the samples and the simulated answers.")
+@click.option(
+    "--report",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("demo-report.json"),
+    show_default=True,
+    help="Where the report is written.",
+)
+@click.option(
+    "--external", is_flag=True, help="Your own KAFKA_BOOTSTRAP_SERVERS and OPENAI_*: real answers, real money."
+)
+@click.pass_obj
+def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool) -> None:
+    """Watch sample logs, mail and dialogues run through the whole pipeline.
+
+    Starts a real Kafka from its jars and a simulated provider, both gone at the end, and ignores your KAFKA_* and
+    OPENAI_* variables unless --external says otherwise. Takes about a minute.
+
+    \b
+    Example:
+      sluice demo
+      sluice demo --messages 10000 --seed 1
+    """
+    console = Console()
+    logs.set_up(runtime.log_format, "WARNING")
+    result = asyncio.run(_demo(console, messages, seed, external))
+    path.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    console.print()
+    console.print(report.table(result))
+    console.print(f"\nThe same as JSON: {path}")
+    console.print(
+        "\nThree things to try next:\n"
+        "  .venv/bin/sluice up                            a broker and all stages, samples trickling in\n"
+        "  .venv/bin/sluice tail escalations.mini         while it is up: what climbs to the mini agents\n"
+        "  .venv/bin/sluice try README.md --stream logs   lines of any file, decided without Kafka\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if result["undecided"] or result["doubled"]:
+        raise click.ClickException(
+            f"{result['undecided']} inputs have no decision and {result['doubled']} outputs are doubled: this is a bug."
+        )
+
+
+async def _demo(console: Console, messages: int, seed: int, external: bool) -> dict[str, object]:
+    samples = list(generate(seed, messages))
+    async with contextlib.AsyncExitStack() as closing:
+        if external:
+            outside = _Outside(demo_policy.load(), "your own (--external)", os.environ)
+        else:
+            outside = await closing.enter_async_context(_stood_in(console, samples, seed))
+        feeds = _feeds(samples, time.time())
+        started = time.monotonic()
+        with progress.shown(console) as show:
+            seen = await drive(outside.policy, feeds, outside.env, seed=seed, on_progress=show)
+        seconds = time.monotonic() - started
+        streams = {feed.topic: outside.policy.stream_of(feed.topic) for feed in feeds}
+        return report.summarise(
+            seen,
+            provider=outside.provider,
+            streams=streams,
+            one_call_each_usd=sum(
+                one_call_each_usd(
+                    outside.policy, streams[feed.topic], texts_of(outside.policy, streams[feed.topic], feed.written)
+                )
+                for feed in feeds
+            ),
+            seconds=seconds,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _stood_in(console: Console, samples: list[Sample], seed: int) -> AsyncIterator[_Outside]:
+    """A local Kafka and the simulated provider, which knows the samples' gold."""
+    with tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder, demo_policy.database(Path(folder)) as database:
+        gold = jsonl.write(samples, Path(folder) / "gold")
+        console.print("starting Kafka …", style="dim")
+        async with (
+            LocalKafka(say=lambda sentence: console.print(sentence, style="dim")) as kafka,
+            simulated.provider(list(gold), seed=seed) as provider,
+        ):
+            console.print(f"Kafka {kafka.bootstrap_servers}; models: [bold yellow]{provider.name}[/]")
+            env = dict(provider.env) | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "OPS_DB_URL": database}
+            yield _Outside(simulated.pointed_at(demo_policy.load()), provider.name, env)
+
+
+def _feeds(samples: list[Sample], now_s: float) -> list[Feed]:
+    """A feed a topic; the story ends now, and is told in _FEED_SECONDS."""
+    first, last = samples[0].time.timestamp(), samples[-1].time.timestamp()
+    by_topic: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_topic.setdefault(sample.topic, []).append(sample)
+    pace = _FEED_SECONDS / max(1.0, last - first)
+
+    async def told(of_topic: list[Sample], began: float) -> AsyncIterator[FileRecord]:
+        for sample in of_topic:
+            early_s = began + (sample.time.timestamp() - first) * pace - time.monotonic()
+            if early_s > 0:
+                await asyncio.sleep(early_s)
+            yield FileRecord(
+                sample.key,
+                sample.value,
+                sample.timestamp_ms + round((now_s - last) * 1000),
+                sample.id,
+                sample.headers,
+            )
+
+    began = time.monotonic()
+    return [Feed(topic, told(of_topic, began)) for topic, of_topic in by_topic.items()]
