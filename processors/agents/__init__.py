@@ -1,0 +1,1 @@
+"""Mini and flagship agents: from an Escalation to a Resolution, with bounded turns, time, tokens and money."""
