@@ -19,6 +19,7 @@ class Item:
     full_text: str  # for agents: at most ESCALATION_TEXT_CHARS_MAX characters
     memory_text: str  # the whole normalised text that exact memory is keyed by (a digest where it was cut)
     truncated: bool  # whether `text` lacks anything
+    full_truncated: bool = False  # whether `full_text` does
     template: str | None  # logs: parameters masked
     session: str | None  # dialogues: the conversation
     fields: Mapping[str, FieldValue]  # the record's own fields under their own names, e.g. "syslog.severity", "subject"

@@ -15,7 +15,7 @@ COMMITTED = Counter(
 REJECTED = Counter("sluice_records_rejected_total", "Records sent to dead-letters", ["stage", "reason"])
 RETRIED = Counter("sluice_record_attempts_failed_total", "Failed attempts at a record", ["stage", "error"])
 TRANSACTIONS = Counter("sluice_transactions_total", "Transactions by how they ended", ["stage", "outcome"])
-IN_FLIGHT = Gauge("sluice_records_in_flight", "Records taken and not yet committed", ["stage"])
+IN_FLIGHT = Gauge("sluice_records_in_flight", "Records that wait for a model or an agent", ["stage"])
 LAG = Gauge("sluice_consumer_lag_records", "Records in the topic and not yet taken", ["stage", "topic", "partition"])
 PAUSED = Gauge("sluice_intake_paused", "1 while intake is held, by reason", ["stage", "reason"])
 COMMIT_SECONDS = Histogram("sluice_transaction_seconds", "Begin to commit", ["stage"], buckets=_SECONDS)

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from processors import severities
 from topics import limits
 from topics.catalog import DEFAULT_PREFIX, Names
+from topics.inputs import Format
 from topics.messages import AgentTier, FieldValue, Kind, Severity, Tier
-
-Format = Literal["auto", "plain", "connect-json", "string", "syslog", "ecs", "otel", "docker", "cri"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -86,8 +86,9 @@ class Kafka(_Frozen):
 class Provider(_Frozen):
     base_url: str = "${OPENAI_BASE_URL:-https://api.openai.com/v1}"
     """Up to and without `/responses` or `/chat/completions`."""
-    api_key_env: str | None = "OPENAI_API_KEY"
-    """The environment variable that holds the key: a secret is named, never written."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key: a secret is named, never written. For provider `openai` it is
+    `OPENAI_API_KEY` unless said otherwise; other servers get no key by default."""
     api: Literal["responses", "chat"] | None = None
     """`chat` for servers without a Responses API. Default: `$OPENAI_API`, else `responses`."""
     schemas: Literal["strict", "json", "none"] = "strict"
@@ -107,7 +108,7 @@ class Limits(_Frozen):
     """Bounds of one escalation; a run that hits one ends with a Resolution that says so."""
 
     turns: int = Field(default=8, ge=1, le=100)
-    """Model calls of one agent."""
+    """Model calls, those of sub-tasks among them."""
     depth: int = Field(default=1, ge=0, le=1)
     """1: the plan's sub-tasks run on mini agents; 0: no sub-tasks."""
     seconds: float = Field(default=60, gt=0, le=3600)
@@ -191,7 +192,7 @@ class When(_Frozen):
     """A rule's condition: all that is named must hold."""
 
     text: Pattern | None = None
-    """A regular expression found in the message."""
+    """A regular expression found in the message (its first 4,000 characters; of a dialogue, the last)."""
     field: str | None = None
     """A field of the record, in its own words, as `syslog.severity` or `subject`."""
     equals: FieldValue = None
@@ -206,6 +207,11 @@ class When(_Frozen):
             raise ValueError("a condition needs `text`, or `field` with `equals`, `at_least` or `matches`")
         if self.field is not None and sum(tests) != 1:
             raise ValueError(f"field '{self.field}' needs exactly one of `equals`, `at_least`, `matches`")
+        if isinstance(self.at_least, str) and (self.at_least.isdecimal() or severities.rank(self.at_least) is None):
+            raise ValueError(
+                f"`at_least` = '{self.at_least}' is neither a number nor a syslog severity: "
+                "write a number without quotes, or debug, info, notice, warning, err, crit, alert, emerg"
+            )
         return self
 
 
@@ -284,7 +290,8 @@ class Stream(_Frozen):
 
 class Sql(_Frozen):
     url_env: str = "OPS_DB_URL"
-    """The environment variable that holds the database's URL: `sqlite:///path` or `postgresql://…`."""
+    """The environment variable that holds the database's URL: `sqlite:///path`, the only kind in this version. Agents
+    read all of it, whatever tenant a message is of."""
 
 
 class Agents(_Frozen):
@@ -328,7 +335,7 @@ class Policy(_Frozen):
 
     version: Literal[1] = 1
     kafka: Kafka = Kafka()
-    providers: dict[str, Provider] = {"openai": Provider()}
+    providers: dict[str, Provider] = Field(default={}, validate_default=True)
     tiers: Tiers = Tiers()
     defaults: Defaults = Defaults()
     streams: dict[Name, Stream] = Field(min_length=1)
@@ -338,7 +345,10 @@ class Policy(_Frozen):
     @field_validator("providers")
     @classmethod
     def _openai_is_there(cls, providers: dict[str, Provider]) -> dict[str, Provider]:
-        return {"openai": Provider()} | providers
+        openai = providers.get("openai", Provider())
+        if "api_key_env" not in openai.model_fields_set:
+            openai = openai.model_copy(update={"api_key_env": "OPENAI_API_KEY"})
+        return {"openai": openai} | {name: other for name, other in providers.items() if name != "openai"}
 
     @model_validator(mode="before")
     @classmethod

@@ -7,42 +7,114 @@ MIB = 1024 * KIB
 INPUT_VALUE_BYTES_MAX = (
     64 * MIB
 )  # a larger input is a dead letter `too_large`; reading one takes about four times its size
-MAIL_PARSE_BYTES_MAX = 4 * MIB  # a raw mail is cut here before it is parsed: attachments come last
+MAIL_PARSE_BYTES_MAX = (
+    1 * MIB
+)  # a raw mail is cut here before it is parsed: attachments come last; hostile MIME takes 0.7 s
 OUTPUT_RECORD_BYTES_MAX = 1_000_000  # a topic's default message.max.bytes is 1,048,588; headers and framing need room
 DEAD_LETTER_VALUE_BYTES_MAX = 99 * MIB  # byte for byte; a broker's socket.request.max.bytes is 100 MiB
 MESSAGE_TEXT_CHARS_MAX = 12_000  # what a model is shown of one message: about 3,000 tokens of prose
+RULE_TEXT_CHARS_MAX = 4_000  # what a rule's regular expression sees: its time may grow with the square of the text
 LOG_LINE_CHARS_MAX = 4_000  # longer lines are stack traces or dumps: the beginning tells
 ESCALATION_TEXT_CHARS_MAX = 48_000  # an agent reads one message at a time and may see more of it
 WINDOW_TURNS_MAX = 100  # turns of a conversation that a policy may ask for
 CONVERSATIONS_MAX = 20_000  # open conversations a partition; the oldest is closed first
 LOOKBACK_RECORDS_MAX = 2_000  # input records re-read a partition to rebuild dialogue windows after a restart
+TURN_CHARS_MAX = 4_000  # of one turn as a window keeps it; longer turns are pasted documents
+WINDOW_CHARS_MAX = 32 * MIB  # of all open conversations of a partition; the oldest is closed first
+MEMORY_TEXT_CHARS_MAX = 256  # a longer text is known to exact memory by its digest
+RECORD_FIELDS_MAX = 64  # of one record: rules name a few; a record with thousands is a dump
+RECORD_FIELD_CHARS_MAX = 1_000  # of one such field's value: rules look at words, not at documents
+KEY_CHARS_MAX = 1_024  # of a record's key or conversation as text; the key itself is carried whole
+ENVELOPES_MAX = 4  # JSON in JSON: Connect's schema envelope, a payload object, a string of JSON, a container's log
+HTML_CHARS_MAX = 150_000  # of one part of a mail: rendering takes 40 ms (hostile: 300 ms), in which nothing else runs
+REPLY_LINE_CHARS_MAX = 160  # of a mail's line, as the search for quoted replies sees it: it is quadratic in lines
+MAIL_PARTS_MAX = 200  # of one mail: real ones have a dozen
+MAIL_HEADER_CHARS_MAX = 2_000  # of one mail header: the parser of addresses and encoded words is slow on long ones
+DEAD_LETTER_ERROR_CHARS_MAX = 2_000  # of the error in a dead letter's headers
 
 # --- one process ---------------------------------------------------------------------------------
-INFLIGHT_RECORDS_MAX = 1_000  # a partition: taken from Kafka and not yet committed
-INFLIGHT_BYTES_MAX = 64 * MIB  # a partition, by value size
+INFLIGHT_RECORDS_MAX = 1_000  # a partition: records that wait for a model or an agent
+INFLIGHT_BYTES_MAX = 64 * MIB  # a partition: values taken from Kafka and not yet committed; one record may exceed it
+LINE_SHAPES_MAX = 4_096  # log lines that differ in digits only, kept with their template: at most 40 MB
 MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 100 MB at 500 bytes an entry
-RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages
+RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: about 60 MB
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
+TRANSACTION_RECORDS_MAX = 10_000  # a partition: results gathered for one transaction; building it takes about 50 ms
+TRANSACTION_INTERVAL_SECONDS = 0.05  # results are gathered this long; four round trips a transaction cost as much
+POLL_RECORDS_MAX = 2_000  # one poll: handling them holds the event loop for about 10 ms
+OUTPUT_BATCH_BYTES = 256 * KIB  # far below a topic's default max.message.bytes, which counts the whole batch
+SESSION_TIMEOUT_MS = 10_000  # a killed worker's partitions go to others after this long
 TRANSACTION_TIMEOUT_MS = 10_000  # an abandoned transaction hides every other record of its partitions for that long
 REVOKE_SECONDS_MAX = 1.5  # a rebalance is eager: every member waits for the slowest to let go
 SHUTDOWN_SECONDS_MAX = 20.0  # SIGTERM to exit; a pod's grace (30 s) is longer
 ATTEMPTS_MAX = 4  # of one record that fails by itself (invalid answers, internal errors); then dead-letters
 PROVIDER_OUTAGE_SECONDS_MAX = 3_600.0  # a record whose calls find no provider this long is a dead letter
 HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
+BROKER_ANSWER_SECONDS_MAX = 5.0  # of one request to a broker; then its address is taken for wrong
+TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader
 
 # --- models --------------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
 BATCH_INPUT_CHARS_MAX = 48_000  # of all messages in one call: bounds latency and what one failed call wastes
+BATCH_LINGER_SECONDS_MAX = 1.0  # longer, and records in flight pile up: at 16 messages a second a batch is full anyway
+TRIAGE_CALLS_MAX = 128  # a stream at once: 1,000 to 2,000 messages a second when a call takes one
+FIELD_CHARS_MAX = 500  # of an extracted text: a name, a number, a cause; bounds what a pattern is tried on
+SUMMARY_CHARS_MAX = 600  # of a summary: one sentence, generously
 CALL_ATTEMPTS_MAX = 6  # of one HTTP call: 429, 5xx, timeouts
 CALL_SECONDS_MAX = 60.0  # one HTTP call
 RETRY_AFTER_SECONDS_MAX = 120.0  # a longer Retry-After is cut to this and tried again
 GATEWAY_QUEUE_MAX = 2_000  # calls waiting for a limit; more are refused to the caller, who keeps its record
+CALLS_IN_FLIGHT_MAX = 256  # of one model and process: a socket each, and enough for any limit at a second a call
+CALLS_IN_FLIGHT_FIRST = 8  # before a model's server has told its limits; grows with every answer
+CONNECT_SECONDS_MAX = 10.0  # to a model's server; part of CALL_SECONDS_MAX
+BACKOFF_SECONDS_MAX = 20.0  # between tries of one call where the server does not say how long
+REPLY_BYTES_MAX = 16 * MIB  # a longer answer to a call is garbage
+OUTPUT_TOKENS_DEFAULT = 4_096  # of a call that names no bound: without one its worst cost is unknown
+SPEND_QUEUE_MAX = 10_000  # spend records waiting for the broker: minutes of an outage at full rate
+
+assert RULE_TEXT_CHARS_MAX >= LOG_LINE_CHARS_MAX, "a rule sees the whole of a log line"
+
+# --- agents --------------------------------------------------------------------------------------
+AGENT_RUNS_MAX = 64  # escalations that one stage of a process works on at once; a run costs about 12 ms of CPU
+AGENT_OUTPUT_TOKENS_MAX = 2_000  # of one model call: an answer has a summary, evidence and actions
+AGENT_SUBTASKS_MAX = 4  # of one flagship plan; they run at the same time
+AGENT_SUBTASKS_SHARE = 0.75  # of turns, seconds, tokens and money; the rest is kept for the decision
+AGENT_REASKS_MAX = 1  # of an answer that does not fit its schema
+AGENT_TEXT_CHARS_MAX = 2_000  # of one summary, finding, action or report in a Resolution
+TOOL_OUTPUT_CHARS_MAX = 6_000  # of one tool call: about 2,000 tokens, which every later turn reads again
+TOOL_ROWS_MAX = 50  # messages or rows that one tool call gives
+TOOL_QUERY_CHARS_MAX = 4_000  # of what a model may hand to a tool
+COUNT_BUCKETS = 12  # enough to see whether something grows
+COUNT_MINUTES_MAX = 24 * 60
+RECENT_TEXT_CHARS_MAX = 500  # kept of one recent message
+RECENT_WORDS_MAX = 8  # of one search: sixteen common words over a full store take 100 ms
+RECENT_VALUE_BYTES_MAX = 256 * KIB  # larger records are not kept: parsing one would hold the event loop
+RECENT_LOOKBACK_RECORDS = 10_000  # of all partitions together: read at the start, and kept up with at most
+RECENT_RECORDS_PER_SECOND_MAX = 2_000  # read into the store: about a tenth of a core
+RECENT_BATCH_RECORDS = 50  # between two looks of the event loop at its other work: a few milliseconds
+RECENT_METADATA_SECONDS = 30  # until a new partition is noticed
+RECENT_RETRY_SECONDS = 5.0  # after the broker failed
+RUNBOOK_FILES_MAX = 500
+RUNBOOK_BYTES_MAX = 256 * KIB  # of one file
+RUNBOOK_SECTIONS_MAX = 3  # given back by one look-up
+SQL_STEPS = 1_000  # of SQLite's machine between two looks at the clock
+SQL_VALUE_BYTES_MAX = MIB  # of one value that a query computes
+SQL_PATTERN_BYTES_MAX = 200  # of LIKE and GLOB: matching a long one is one step of the machine, however slow
+SQL_TEXT_CHARS_MAX = 500  # shown of one value
 
 assert MESSAGE_TEXT_CHARS_MAX <= BATCH_INPUT_CHARS_MAX, "one message must fit a batch"
 assert ESCALATION_TEXT_CHARS_MAX * 4 * 2 < OUTPUT_RECORD_BYTES_MAX, "four-byte characters, escaped, must fit a record"
 assert INPUT_VALUE_BYTES_MAX < DEAD_LETTER_VALUE_BYTES_MAX, "what is refused must fit where it goes"
 assert REVOKE_SECONDS_MAX < SHUTDOWN_SECONDS_MAX < 30.0, "shutdown ends inside the pod's grace"
+assert OUTPUT_BATCH_BYTES < OUTPUT_RECORD_BYTES_MAX, "a batch of several records is never refused as too large"
+assert INPUT_VALUE_BYTES_MAX <= INFLIGHT_BYTES_MAX
 assert REVOKE_SECONDS_MAX * 1000 < TRANSACTION_TIMEOUT_MS
-assert CALL_SECONDS_MAX < PROVIDER_OUTAGE_SECONDS_MAX
+assert CONNECT_SECONDS_MAX < CALL_SECONDS_MAX < PROVIDER_OUTAGE_SECONDS_MAX
+assert CALLS_IN_FLIGHT_FIRST <= CALLS_IN_FLIGHT_MAX <= GATEWAY_QUEUE_MAX
+assert TURN_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX, "the turn that is judged must be shown"
+assert LOG_LINE_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX
+assert 0 < AGENT_SUBTASKS_SHARE < 1, "the decision needs its part"
+assert RUNBOOK_SECTIONS_MAX * 1_000 <= TOOL_OUTPUT_CHARS_MAX, "a section has room for a procedure"
+assert RECENT_LOOKBACK_RECORDS <= RECENT_MESSAGES_MAX, "what is read back is not forgotten at once"

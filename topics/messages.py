@@ -105,7 +105,7 @@ class Escalation:
     truncated: Annotated[bool, Field(description="Whether `text` was cut to the size limit")]
     template: str | None
     session: str | None
-    verdicts: Annotated[tuple[Verdict, ...], Field(description="Oldest first")]
+    verdicts: Annotated[tuple[Verdict, ...], Field(min_length=1, description="Oldest first")]
     policy_version: str
     escalated_at_ms: int
     deadline_ms: Annotated[int | None, Field(description="When the sender needs the answer, epoch milliseconds")]
