@@ -1,0 +1,1 @@
+"""Records to messages: one file a kind, behind one seam."""

@@ -13,7 +13,7 @@ from tests.fakes import FakeNano, ManualClock, Reply, settle
 from tests.unit.triage.build import item, triage
 from topics.messages import Source, Tokens
 
-LINGER_S = 0.1
+LINGER_S = 0.2
 
 
 async def ask(triage_: Triage, clock: ManualClock, *texts: str, **settings) -> list[Triaged]:

@@ -1,0 +1,255 @@
+"""The one way out to models: budget (reserve) → limiter (reserve) → send → settle, for every call there is.
+
+What is reserved is the worst case: every byte of the request a token (texts have fewer), nothing cached, every output
+token used. A call that was sent and brought no usage back, because it was cancelled, timed out, broke off or answered
+garbage, counts as spent in full: the provider may have done and billed the work. Calls that were refused cost nothing.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, assert_never
+
+import orjson
+
+from processors.asking import Answer, Ask
+from processors.clock import Clock
+from processors.errors import AnswerRefused, ProviderUnavailable, RequestRefused
+from processors.gateway import wire
+from processors.gateway.budget import Budgets
+from processors.gateway.client import Client, NoAnswer, NotSent, Raw, TooSlow
+from processors.gateway.context import Context
+from processors.gateway.dialect import Api, Dialect, Json, adapt, schema_of
+from processors.gateway.headers import retry_after_s
+from processors.gateway.ledger import Bill, Ledger, waiting
+from processors.gateway.limiter import Limiter
+from processors.gateway.providers import Server
+from processors.gateway.refusals import Again, Refused, judge
+from processors.gateway.routes import Route, routes
+from processors.gateway.wire import Reading
+from processors.policy import Policy
+from topics import limits
+from topics.messages import Spend, Tier, Tokens
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+CHARS_PER_TOKEN = 4  # the provider's own estimate when it charges its limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A model's answer and what this call cost (tries that failed before it stand in the spend records)."""
+
+    status: int
+    headers: Mapping[str, str]  # looked up without regard to case
+    body: bytes
+    reading: Reading
+    tokens: Tokens
+    cost_usd_micros: int
+    call_id: str
+    latency_ms: float
+
+
+class Gateway:
+    """Asks models on behalf of everybody. An async context manager; safe to use concurrently."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        env: Mapping[str, str],
+        clock: Clock,
+        rng: random.Random,
+        on_spend: Callable[[Spend], None],
+        call_seconds: float = limits.CALL_SECONDS_MAX,
+    ) -> None:
+        """`on_spend` gets one record a call that reached a provider. Raises ConfigurationError."""
+        self._clock = clock
+        self._rng = rng
+        self._ledger = Ledger(clock, on_spend)
+        self._client = Client(call_seconds)
+        self._budgets = Budgets(policy.streams, clock)
+        self._routes = routes(policy, env, clock)
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self._client.__aexit__(kind, error, tb)
+
+    def api(self, tier: Tier) -> Api:
+        """The API that the tier's server speaks."""
+        return self._routes[tier].server.dialect.api
+
+    @cached_property
+    def _openai(self) -> "AsyncOpenAI":
+        from processors.gateway.transport import sdk_client  # the SDK takes a second to import: only where it is used
+
+        return sdk_client(self)
+
+    def openai(self) -> "AsyncOpenAI":
+        """An SDK client whose transport is this gateway. Every call needs a context (`calling`), which names the tier:
+        the model named in a request does not count. Errors of `processors.errors` pass through the SDK unchanged."""
+        return self._openai
+
+    async def ask(self, ask: Ask) -> Answer:
+        """As `processors.asking.Model.ask`."""
+        route = self._routes[ask.tier]
+        context = Context(
+            tier=ask.tier, stream=ask.stream, tenant=ask.tenant, purpose=ask.purpose, messages=ask.messages
+        )
+        dialect = route.server.dialect
+        request = wire.write(ask, route.model, dialect.api, dialect.vendor)
+        reply = await self._call(route, dialect.api, request, context)
+        if reply.reading.refusal is not None:
+            raise AnswerRefused(f"{route.model} declined to answer: {reply.reading.refusal[:300]}")
+        return Answer(
+            text=reply.reading.text,
+            model=reply.reading.model or route.model,
+            tokens=reply.tokens,
+            cost_usd_micros=reply.cost_usd_micros,
+            call_id=reply.call_id,
+            latency_ms=reply.latency_ms,
+            complete=reply.reading.complete,
+        )
+
+    async def send(self, path: str, body: bytes, context: Context) -> Reply:
+        """A request of one of OpenAI's two APIs, as bytes. Its model becomes the one of the context's tier.
+
+        Raises as `ask` does, but a model that declines is a Reply. Cancelling it abandons the call.
+        """
+        api = wire.PATHS.get(path)
+        if api is None:
+            raise RequestRefused(f"'{path}' is not served here: use {' or '.join(wire.PATHS)}")
+        try:
+            request = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise RequestRefused(f"the request is not JSON: {error}") from None
+        if not isinstance(request, dict) or request.get("stream"):
+            raise RequestRefused("the request must be a JSON object without `stream`: answers are not streamed")
+        route = self._routes[context.tier]
+        return await self._call(route, api, request | {"model": route.model}, context)
+
+    async def _call(self, route: Route, api: Api, request: Json, context: Context) -> Reply:
+        """Tries until there is an answer, an error that trying does not mend, or enough was tried."""
+        output_tokens = wire.bound_output(request, api)
+        schema = schema_of(request)
+        tries = 0
+        while True:
+            dialect = route.server.dialect
+            body = orjson.dumps(adapt(request, dialect))
+            match await self._once(route, api, body, output_tokens, context):
+                case Reply() as reply:
+                    checked = reply if schema is None else _checked(reply, api, schema, route.server, dialect)
+                    if checked is not None:
+                        return checked
+                case Refused(error, complaint):
+                    if not route.server.adjust(dialect, dialect.lesser(complaint, request), complaint.message):
+                        raise error
+                case Again() as again:
+                    tries += 1
+                    if tries == limits.CALL_ATTEMPTS_MAX:
+                        raise ProviderUnavailable(
+                            f"{again.detail} ({tries} tries)", retry_after_s=max(1.0, route.limiter.frozen_s())
+                        )
+                    await self._wait(route.limiter, again, tries)
+
+    async def _once(
+        self, route: Route, api: Api, body: bytes, output_tokens: int, context: Context
+    ) -> Reply | Again | Refused:
+        """One HTTP call, from reserving to settling."""
+        bill = Bill(route.price.worst_micros(len(body), output_tokens))
+        charge = max(output_tokens, len(body) // CHARS_PER_TOKEN)
+        with await self._budgets.reserve(context.stream, bill.usd_micros) as reserved:
+            with waiting(route.tier).track_inprogress():
+                place = await route.limiter.admit(charge)
+            call_id = f"{self._rng.getrandbits(128):032x}"
+            began_s = self._clock.monotonic()
+            raw: Raw | None = None
+            try:
+                raw = await self._client.post(route.server.base_url + wire.path_of(api), body, route.server.headers)
+                outcome = self._outcome(route, api, raw, bill)
+            except NotSent as error:
+                bill.usd_micros, bill.reached = 0, False
+                outcome = Again("fault", f"{route.server.name} cannot be reached: {error}")
+            except NoAnswer as error:
+                outcome = Again("overload" if isinstance(error, TooSlow) else "fault", f"{route.server.name}: {error}")
+            finally:
+                latency_ms = (self._clock.monotonic() - began_s) * 1000
+                route.limiter.leave(place, None if raw is None else raw.headers)
+                reserved.settle(bill.usd_micros)
+                if bill.reached:
+                    self._ledger.enter(route, context, bill, call_id, latency_ms)
+        if not isinstance(outcome, Reading):
+            if isinstance(outcome, Again):
+                route.limiter.heed(place, outcome.kind)
+            return outcome
+        assert raw is not None, "what was read was received"
+        route.limiter.answered()
+        return Reply(
+            status=raw.status,
+            headers=raw.headers,
+            body=raw.body,
+            reading=outcome,
+            tokens=bill.tokens,
+            cost_usd_micros=bill.usd_micros,
+            call_id=call_id,
+            latency_ms=latency_ms,
+        )
+
+    def _outcome(self, route: Route, api: Api, raw: Raw, bill: Bill) -> Reading | Again | Refused:
+        """What the response is, written into the bill."""
+        bill.status = raw.status
+        server = route.server
+        if not 200 <= raw.status < 300:
+            bill.usd_micros = 0
+            readable = server.without_key(raw.body)
+            verdict = judge(raw.status, readable, server=server.name, model=route.model, key_remedy=server.key_remedy)
+            if isinstance(verdict, Again):
+                return replace(verdict, after_s=retry_after_s(raw.headers, self._clock.time()))
+            return verdict
+        reading = wire.read(raw.body, api)
+        if reading is None:
+            return Again("fault", f"{server.name} answered {raw.status} with something that is no answer")
+        if reading.tokens is not None:
+            bill.tokens = reading.tokens
+            bill.usd_micros = route.price.cost_micros(reading.tokens)
+        bill.service_tier = reading.service_tier
+        return reading
+
+    async def _wait(self, limiter: Limiter, again: Again, tries: int) -> None:
+        """Before the next try: with the whole model where its server asks for it, else alone, for a random while."""
+        backoff_s = self._rng.uniform(0, min(limits.BACKOFF_SECONDS_MAX, 0.5 * 2**tries))
+        match again.kind:
+            case "rate_limit" | "slow_down":
+                limiter.freeze(backoff_s if again.after_s is None else again.after_s)
+            case "fault" | "overload" if again.after_s is not None:
+                limiter.freeze(again.after_s)
+            case "fault" | "overload":
+                await self._clock.sleep(backoff_s)
+            case "capacity":
+                await self._clock.sleep(backoff_s if again.after_s is None else again.after_s)
+            case _:
+                assert_never(again.kind)
+
+
+def _checked(reply: Reply, api: Api, schema: Mapping[str, Any], server: Server, dialect: Dialect) -> Reply | None:
+    """The reply to a request with a schema. None: the server turned out not to enforce schemas, ask again in words."""
+    reading = reply.reading
+    if not reading.complete or reading.calls_tools or reading.refusal is not None:
+        return reply
+    if dialect.schemas != "strict":
+        return replace(reply, **wire.with_bare_json(reply.body, reading, api))
+    if dialect.proven:
+        return reply
+    if wire.fits(reading.text, schema):
+        server.dialect = replace(server.dialect, proven=True)
+        return reply
+    server.doubt(dialect)
+    return None

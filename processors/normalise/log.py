@@ -1,0 +1,54 @@
+"""Log lines to messages."""
+
+from processors.items import Ignored, Item
+from processors.normalise.origin import Origin, source_of
+from processors.normalise.texts import memory_text
+from processors.policy import Stream
+from topics import limits, log_lines
+from topics.inputs import Tombstone, read_log
+from topics.messages import Rejected
+from topics.records import Record, message_id
+
+
+class LogNormaliser:
+    """One line, one message; nothing is remembered."""
+
+    lookback = 0
+
+    def __init__(self, name: str, stream: Stream) -> None:
+        self._name = name
+        self._format = stream.format
+        self._origin = Origin(stream)
+
+    def read(self, record: Record) -> Item | Ignored | Rejected:
+        line = read_log(record.value, self._format)
+        if isinstance(line, Rejected):
+            return line
+        tenant, tier, traceparent = self._origin.asked(record)
+        source = source_of(record)
+        if isinstance(line, Tombstone):
+            return Ignored("tombstone", source, self._name, tenant, traceparent=traceparent)
+        text = line.text
+        return Item(
+            id=message_id(record),
+            source=source,
+            stream=self._name,
+            tenant=tenant,
+            kind="log",
+            text=text[: limits.LOG_LINE_CHARS_MAX],
+            full_text=text[: limits.ESCALATION_TEXT_CHARS_MAX],
+            memory_text=memory_text(line.stable),
+            truncated=len(text) > limits.LOG_LINE_CHARS_MAX,
+            full_truncated=len(text) > limits.ESCALATION_TEXT_CHARS_MAX,
+            template=log_lines.template(line.stable[: limits.LOG_LINE_CHARS_MAX]),
+            session=None,
+            fields=line.fields,
+            asked_tier=tier,
+            traceparent=traceparent,
+        )
+
+    def recall(self, record: Record) -> None:
+        pass
+
+    def forget(self, topic: str, partition: int) -> None:
+        pass
