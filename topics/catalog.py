@@ -4,7 +4,7 @@ Contract: one prefixed ACL on `prefix` covers everything here; inputs need Read 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from topics import limits, messages
 
@@ -13,6 +13,7 @@ DEFAULT_PREFIX = "sluice."
 
 Cleanup = Literal["delete", "compact", "compact,delete"]
 Stage = Literal["triage", "mini", "flagship"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
