@@ -1,0 +1,71 @@
+"""One real broker for the whole run, and a corner of it for every test."""
+
+import contextlib
+import gc
+import os
+import warnings
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from local import container, jars
+from local.container import ContainerKafka
+from local.kafka import LocalKafka
+from processors.errors import SluiceError
+from tests.kafka.bus import Bus
+
+IN_DOCKER = os.environ.get("SLUICE_KAFKA") == "docker"
+_NEEDS_BROKER = Path(__file__).parent / "kafka"
+_numbers = count(1)
+
+
+def pytest_configure() -> None:
+    """Tests neither reach nor heed what the caller's environment points at."""
+    for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_"))]:
+        del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _NEEDS_BROKER in item.path.parents or "kafka" in getattr(item, "fixturenames", ()):
+            item.add_marker("kafka")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Fetches Kafka's jars before the first test, whose timeout is not meant for downloads."""
+    collect_only = session.config.getoption("collectonly")
+    if not collect_only and not IN_DOCKER and any(item.get_closest_marker("kafka") for item in session.items):
+        with contextlib.suppress(SluiceError):  # the tests that need them say so
+            jars.fetch(_say(session.config))
+
+
+@pytest.fixture(scope="session")
+def kafka(request: pytest.FixtureRequest) -> Iterator[LocalKafka | ContainerKafka]:
+    """The run's broker; tests that kill or configure one start their own."""
+    if IN_DOCKER and (reason := no_docker()):
+        pytest.skip(f"SLUICE_KAFKA=docker, but {reason}")
+    say = _say(request.config)
+    with ContainerKafka(say=say) if IN_DOCKER else LocalKafka(say=say) as broker:
+        yield broker
+
+
+@pytest.fixture
+def bus(kafka: LocalKafka | ContainerKafka) -> Bus:
+    """The test's own topics and groups on the broker."""
+    return Bus(kafka.bootstrap_servers, prefix=f"t{next(_numbers)}.")
+
+
+def no_docker() -> str | None:
+    """Why no Docker can be used here. Its client leaves a socket open where no engine answers: not our error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        reason = container.unavailable()
+        gc.collect()
+    return reason
+
+
+def _say(config: pytest.Config) -> jars.Say:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.write_line if reporter else print
