@@ -13,13 +13,14 @@ import click
 import orjson
 from rich.console import Console
 
-from local import simulated
+from local import pointing, simulated
 from local.baseline import one_call_each_usd
 from local.demo import policy as demo_policy
 from local.demo import progress, report
 from local.drive import Feed, drive, texts_of
 from local.kafka import LocalKafka
 from local.samples import Sample, generate, jsonl
+from local.samples.generate import MESSAGES_MIN
 from processors.policy import Policy
 from streams import logs
 from streams.settings import Runtime
@@ -38,7 +39,9 @@ class _Outside:
 
 
 @click.command()
-@click.option("--messages", type=click.IntRange(min=100), default=3_000, show_default=True, help="Sample messages.")
+@click.option(
+    "--messages", type=click.IntRange(min=MESSAGES_MIN), default=3_000, show_default=True, help="Sample messages."
+)
 @click.option("--seed", default=7, show_default=True, help="Of the samples and the simulated answers.")
 @click.option(
     "--report",
@@ -53,7 +56,7 @@ class _Outside:
 )
 @click.pass_obj
 def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool) -> None:
-    """Watch sample logs, mail and dialogues run through the whole pipeline.
+    """Run sample logs, mail and dialogues through the whole pipeline.
 
     Starts a real Kafka from its jars and a simulated provider, both gone at the end, and ignores your KAFKA_* and
     OPENAI_* variables unless --external says otherwise. Takes about a minute.
@@ -123,7 +126,7 @@ async def _stood_in(console: Console, samples: list[Sample], seed: int) -> Async
         ):
             console.print(f"Kafka {kafka.bootstrap_servers}; models: [bold yellow]{provider.name}[/]")
             env = dict(provider.env) | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "OPS_DB_URL": database}
-            yield _Outside(simulated.pointed_at(demo_policy.load()), provider.name, env)
+            yield _Outside(pointing.at_models(demo_policy.load()), provider.name, env)
 
 
 def _feeds(samples: list[Sample], now_s: float) -> list[Feed]:

@@ -20,11 +20,13 @@ class Stage(Protocol):
     become visible together or not at all; `Later` is never running twice for one record.
     """
 
-    order: Literal["none", "key"]
-    """`key`: work of one key runs one after the other, in offset order; other keys go on."""
+    def order(self, topic: str) -> Literal["none", "key"]:
+        """Asked once a partition. `key`: work of one key runs one after the other, in offset order; others go on."""
+        ...
 
-    lookback: int
-    """Records before the committed offset that `recall` sees when a partition is assigned; 0 for none."""
+    def lookback(self, topic: str) -> int:
+        """Records before the committed offset that `recall` sees when a partition is assigned; 0 for none."""
+        ...
 
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
         """One result a record, in the same order: ready, or to be waited for. Does not block and does not raise.

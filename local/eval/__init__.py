@@ -1,0 +1,1 @@
+"""`sluice eval`: labelled messages through the real pipeline, scored."""

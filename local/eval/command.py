@@ -1,0 +1,287 @@
+"""`sluice eval`: labelled messages through the real pipeline, one source after the other, scored against gold."""
+
+import asyncio
+import contextlib
+import gzip
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from local import pointing, simulated
+from local.baseline import one_call_each_usd
+from local.collect import Collected, quantile
+from local.demo import progress
+from local.drive import Feed, drive, texts_of
+from local.eval.score import Judged, Score, score
+from local.eval.sources import SourceSpec, load
+from local.kafka import LocalKafka
+from processors.errors import ConfigurationError
+from processors.policy import Policy
+from streams import logs, settings, sources
+from streams.settings import Runtime
+from streams.sources import FileRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One source's figures. Money is USD per million messages; shares are between 0 and 1."""
+
+    source: str
+    messages: int
+    positive: str | None
+    unit: str
+    score: Score
+    decided_by: Mapping[str, float]  # share of the messages by means
+    escalated: Mapping[str, float]  # share of the messages by tier
+    dead_letters: int
+    triage_usd_per_million: float
+    agents_usd_per_million: float
+    one_call_each_usd_per_million: float
+    latency_ms_p50: float
+    latency_ms_p99: float
+    messages_per_s: float
+    policy_version: str
+
+
+@click.command(name="eval")
+@click.argument("data", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--source", "-s", "chosen", multiple=True, help="A source, repeatable.  [default: all in DATA]")
+@click.option(
+    "--policies",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("bench/policies"),
+    show_default=True,
+    help="SOURCE.toml for each source, and sources.toml: how its gold is read.",
+)
+@click.option("--limit", type=click.IntRange(min=1), help="Only so many messages of each source, from its beginning.")
+@click.option("--seed", default=7, show_default=True, help="Of the simulated answers.")
+@click.option(
+    "--errors",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Another profile of the simulated models' errors.",
+)
+@click.option(
+    "--external", is_flag=True, help="Your own KAFKA_BOOTSTRAP_SERVERS and OPENAI_*: real answers, real money."
+)
+@click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
+@click.pass_obj
+def evaluate(
+    runtime: Runtime,
+    data: Path,
+    chosen: tuple[str, ...],
+    policies: Path,
+    limit: int | None,
+    seed: int,
+    errors: Path | None,
+    external: bool,
+    as_json: bool,
+) -> None:
+    """Run labelled files through the whole pipeline and score it.
+
+    DATA is a folder with the file of each source, as sources.toml names it. Prints for each source accuracy, F1 of the
+    class that matters, the share decided by each means, what a million messages cost beside one plain nano call each,
+    and latency. Answers are simulated unless --external says otherwise.
+
+    \b
+    Example:
+      sluice eval ../shared/data --source logs.bgl --source emails.tickets
+      sluice eval ../shared/data --limit 500 --json
+    """
+    logs.set_up(runtime.log_format, "WARNING")
+    known = load(policies)
+    for name in chosen:
+        if name not in known:
+            raise ConfigurationError(f"--source '{name}': use one of {', '.join(known)}.")
+    specs = [spec for name, spec in known.items() if (name in chosen if chosen else (data / spec.data).exists())]
+    if not specs:
+        raise ConfigurationError(f"{data}: none of the files that {policies}/sources.toml names is there.")
+    console = Console(stderr=True)
+    provider, results = asyncio.run(_evaluate(console, data, policies, specs, limit, seed, errors, external))
+    if as_json:
+        click.echo(
+            orjson.dumps(
+                {"provider": provider, "results": [asdict(result) for result in results]}, option=orjson.OPT_INDENT_2
+            )
+        )
+        return
+    out = Console(width=max(150, Console().width))
+    out.print(_table(results))
+    out.print(f"models: {provider}")
+
+
+async def _evaluate(
+    console: Console,
+    data: Path,
+    policies: Path,
+    specs: list[SourceSpec],
+    limit: int | None,
+    seed: int,
+    errors: Path | None,
+    external: bool,
+) -> tuple[str, list[Result]]:
+    results: list[Result] = []
+    name = "your own (--external)"
+    async with contextlib.AsyncExitStack() as closing:
+        env = dict(os.environ)
+        kafka = None if external else await closing.enter_async_context(LocalKafka(say=console.print))
+        for spec in specs:
+            file = data / spec.data
+            policy = settings.load(policies / f"{spec.name}.toml")
+            prefix = f"eval.{int(time.time())}.{spec.name}."
+            policy = policy.model_copy(update={"kafka": policy.kafka.model_copy(update={"prefix": prefix})})
+            [topic] = next(iter(policy.streams.values())).topics
+            policy = _renamed(policy, prefix + topic)
+            if kafka is not None:
+                policy = pointing.at_broker(policy, kafka.bootstrap_servers)
+            console.print(f"{spec.name}: {file}")
+            async with contextlib.AsyncExitStack() as models:
+                if not external:
+                    folder = models.enter_context(tempfile.TemporaryDirectory(prefix="sluice-eval-"))
+                    gold = _gold_file(file, spec, limit, Path(folder) / "gold.jsonl")
+                    provider = await models.enter_async_context(simulated.provider([gold], seed=seed, errors=errors))
+                    name, policy = provider.name, pointing.at_models(policy)
+                    env |= provider.env
+                results.append(await _one(console, spec, policy, prefix + topic, file, limit, env, seed))
+    return name, results
+
+
+async def _one(
+    console: Console,
+    spec: SourceSpec,
+    policy: Policy,
+    topic: str,
+    file: Path,
+    limit: int | None,
+    env: Mapping[str, str],
+    seed: int,
+) -> Result:
+    """Feeds one source and scores it once everything is decided and every escalation has ended."""
+    feed = Feed(topic, _limited(file, limit))
+    began = time.monotonic()
+    with progress.shown(console) as show:
+        seen = await drive(policy, [feed], env, seed=seed, on_progress=show)
+    seconds = time.monotonic() - began
+    if seen.doubled:
+        raise click.ClickException(f"{spec.name}: {len(seen.doubled)} outputs are doubled: this is a bug.")
+    [(stream, stream_spec)] = policy.streams.items()
+    count = len(seen.inputs)
+    latencies = [decision["latency_ms"] for decision in seen.decisions.values()]
+    baseline = one_call_each_usd(policy, stream, texts_of(policy, stream, feed.written))
+    triage = seen.spent_usd_micros["nano"] / 1e6
+    agents = sum(seen.spent_usd_micros.values()) / 1e6 - triage
+    return Result(
+        source=spec.name,
+        messages=count,
+        positive=spec.positive,
+        unit=spec.unit,
+        score=score(_judged(spec, file, limit, feed, seen), spec.positive),
+        decided_by=_shares(Counter(decision["decided_by"] for decision in seen.decisions.values()), count),
+        escalated=_shares(Counter({tier: len(of_tier) for tier, of_tier in seen.escalated.items()}), count),
+        dead_letters=len(seen.dead),
+        triage_usd_per_million=round(triage / count * 1e6, 2),
+        agents_usd_per_million=round(agents / count * 1e6, 2),
+        one_call_each_usd_per_million=round(baseline / count * 1e6, 2),
+        latency_ms_p50=round(quantile(latencies, 0.5), 1),
+        latency_ms_p99=round(quantile(latencies, 0.99), 1),
+        messages_per_s=round(count / seconds, 1),
+        policy_version=stream_spec.version,
+    )
+
+
+def _judged(spec: SourceSpec, file: Path, limit: int | None, feed: Feed, seen: Collected) -> list[Judged]:
+    """What was decided beside gold. An agent's judgement, where there is one, is the last word."""
+    judged = []
+    labelled = _labelled(file, limit)
+    for fed, record in zip(feed.written, labelled, strict=True):  # written in the order of the file
+        gold = spec.gold_of(record)
+        decision = seen.decisions.get(fed.id)
+        if gold is None or decision is None:
+            continue
+        last = seen.resolutions["flagship"].get(fed.id) or seen.resolutions["mini"].get(fed.id) or decision
+        judged.append(Judged(gold, last["label"], spec.unit_of(record)))
+    return judged
+
+
+def _labelled(file: Path, limit: int | None) -> Iterator[dict[str, Any]]:
+    """The file's records with their gold."""
+    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if number == limit:
+                return
+            yield orjson.loads(line)
+
+
+def _gold_file(file: Path, spec: SourceSpec, limit: int | None, target: Path) -> Path:
+    """Gold in the policy's words, for the stand-in."""
+    with target.open("wb") as out:
+        for record in _labelled(file, limit):
+            out.write(orjson.dumps(record | {"label": spec.gold_of(record)}, option=orjson.OPT_APPEND_NEWLINE))
+    return target
+
+
+async def _limited(file: Path, limit: int | None) -> AsyncIterator[FileRecord]:
+    """As `sluice ingest` sends them: without gold."""
+    count = 0
+    async for record in sources.read_all([file]):
+        if count == limit:
+            return
+        count += 1
+        yield record
+
+
+def _renamed(policy: Policy, topic: str) -> Policy:
+    """The policy with its one stream reading `topic`."""
+    streams = {name: stream.model_copy(update={"topics": (topic,)}) for name, stream in policy.streams.items()}
+    return policy.model_copy(update={"streams": streams})
+
+
+def _shares(counts: Counter[str], total: int) -> dict[str, float]:
+    return {name: round(count / total, 4) for name, count in counts.most_common()}
+
+
+def _table(results: list[Result]) -> Table:
+    table = Table(
+        *(
+            "source",
+            "messages",
+            "accuracy",
+            "F1",
+            "decided by",
+            "climbs",
+            "$/M triage",
+            "$/M agents",
+            "$/M one call each",
+        ),
+        *("p50 / p99 ms", "msg/s"),
+        box=None,
+        pad_edge=False,
+    )
+    for result in results:
+        found = result.score
+        f1 = "" if found.f1 is None else f"{found.f1:.3f} {result.positive}"
+        if result.unit != "message":
+            f1 += f" (per {result.unit})"
+        table.add_row(
+            result.source,
+            f"{result.messages:,}",
+            f"{found.accuracy:.3f}",
+            f1,
+            ", ".join(f"{means} {share:.0%}" for means, share in result.decided_by.items()),
+            ", ".join(f"{tier} {share:.1%}" for tier, share in result.escalated.items() if share),
+            f"{result.triage_usd_per_million:,.2f}",
+            f"{result.agents_usd_per_million:,.2f}",
+            f"{result.one_call_each_usd_per_million:,.2f}",
+            f"{result.latency_ms_p50:,.0f} / {result.latency_ms_p99:,.0f}",
+            f"{result.messages_per_s:,.0f}",
+        )
+    return table

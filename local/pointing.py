@@ -1,0 +1,29 @@
+"""A policy pointed at what stands in on this machine, whichever broker and models it names itself."""
+
+from local.standin.models import MODELS
+from processors.policy import Policy, Provider, Tiers, TierSettings
+from topics.messages import Tier
+
+_SIMULATED = "simulated"
+
+
+def at_broker(policy: Policy, bootstrap_servers: str) -> Policy:
+    """The policy with its topics on that broker."""
+    kafka = policy.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers, "replication_factor": 1})
+    return policy.model_copy(update={"kafka": kafka})
+
+
+def at_models(policy: Policy) -> Policy:
+    """The policy with every tier at the stand-in, whose address and key the gateway then takes from its environment.
+
+    A model that the stand-in does not serve becomes its tier's usual one, at the policy's price.
+    """
+
+    def tier(name: Tier) -> TierSettings:
+        chosen = policy.tiers.of(name)
+        model = chosen.model if chosen.model in MODELS else Tiers().of(name).model
+        return chosen.model_copy(update={"provider": _SIMULATED, "model": model})
+
+    provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses")
+    tiers = Tiers(nano=tier("nano"), mini=tier("mini"), flagship=tier("flagship"))
+    return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers})

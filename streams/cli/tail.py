@@ -1,0 +1,93 @@
+"""`sluice tail`: prints a topic as it grows."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import click
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from processors.policy import Kafka
+from streams import settings, shutdown, topics_admin
+from streams.settings import Runtime
+from topics.catalog import OWNED
+
+
+@click.command()
+@click.argument("topic")
+@click.option("--from-beginning", is_flag=True, help="What is there already, too.")
+@click.option("--max", "most", type=click.IntRange(min=1), help="Stop after so many records.")
+@click.option("--json", "as_json", is_flag=True, help="Whole values, one a line.")
+@click.pass_obj
+def tail(runtime: Runtime, topic: str, from_beginning: bool, most: int | None, as_json: bool) -> None:
+    """Print what is written to a topic, until Ctrl-C. Sluice's own topics may be named without their prefix.
+
+    Reads committed records only, without a consumer group: it disturbs nobody. Needs a broker
+    (KAFKA_BOOTSTRAP_SERVERS), and a policy only where that sets another broker or prefix.
+
+    \b
+    Example:
+      sluice tail decisions
+      sluice tail escalations.mini --from-beginning --max 5 --json
+    """
+    policy = settings.given(runtime)
+    kafka = policy.kafka if policy else Kafka()
+    full = next((kafka.names.topic(owned) for owned in OWNED if owned.name == topic), topic)
+    asyncio.run(_tail(full, settings.bootstrap_servers(kafka), from_beginning, most, as_json))
+
+
+async def _tail(topic: str, bootstrap_servers: str, from_beginning: bool, most: int | None, as_json: bool) -> None:
+    await topics_admin.reach(bootstrap_servers)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        client_id="sluice-tail",
+    )
+    await consumer.start()
+    try:
+        await topics_admin.assign(consumer, [topic], from_beginning=from_beginning)
+        seen = 0
+        with shutdown.on_signals() as stop:
+            stopped = asyncio.create_task(stop.wait())
+            while most is None or seen < most:
+                read = asyncio.create_task(consumer.getone())
+                await asyncio.wait({read, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                if not read.done():
+                    read.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await read
+                    break
+                click.echo(_line(read.result(), as_json))
+                seen += 1
+            stopped.cancel()
+    finally:
+        await consumer.stop()
+
+
+def _line(record: "ConsumerRecord[bytes | None, bytes | None]", as_json: bool) -> str:
+    """One line for a person, or the whole value."""
+    if record.value is None:
+        return f"{record.topic}/{record.partition}/{record.offset} tombstone {record.key!r}"
+    if as_json:
+        return str(record.value, errors="replace")
+    try:
+        value = orjson.loads(record.value)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        return f"{record.topic}/{record.partition}/{record.offset} {record.value[:200].decode(errors='replace')}"
+    return " ".join(f"{key}={_short(value[key])}" for key in _SHOWN if value.get(key) not in (None, "", [], {}, 0))
+
+
+_SHOWN = (
+    *("id", "call_id", "stream", "tenant", "tier", "label", "severity", "confidence", "priority", "status", "bound"),
+    *("reason", "detail", "decided_by", "escalated_to", "model", "usd_micros", "cost_usd_micros", "summary", "text"),
+)
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -1,0 +1,93 @@
+"""One record's Later, tried until it gives outputs or the record is rejected."""
+
+import asyncio
+import logging
+import random
+
+from processors.clock import Clock
+from processors.errors import AccountError, AnswerError, AnswerRefused, ProviderUnavailable
+from processors.metrics import RETRIED
+from streams.engine.intake import Intake
+from streams.engine.settings import EngineSettings
+from streams.engine.stage import Later, Outputs
+from topics.catalog import Stage
+from topics.messages import DeadLetterReason, Rejected
+
+log = logging.getLogger(__name__)
+
+_FIRST_DELAY_S = 0.2
+_DELAY_S_MAX = 30.0
+
+
+class Attempts:
+    """How often and when a Later is started again. One an engine."""
+
+    def __init__(
+        self, stage: Stage, intake: Intake, *, clock: Clock, rng: random.Random, settings: EngineSettings
+    ) -> None:
+        self._stage = stage
+        self._intake = intake
+        self._clock = clock
+        self._rng = rng
+        self._settings = settings
+
+    async def run(self, later: Later) -> Outputs:
+        """The Later's outputs, or why the record goes to dead-letters. Raises nothing but cancellation."""
+        intake = self._intake
+        failures = unavailable = 0
+        unavailable_since = 0.0
+        while True:
+            probing = await intake.enter()
+            try:
+                outputs = await _once(later)
+            except AccountError as error:
+                RETRIED.labels(self._stage, error.code).inc()
+                intake.refused(error)
+            except ProviderUnavailable as error:
+                RETRIED.labels(self._stage, type(error).__name__).inc()
+                intake.unavailable()
+                now = self._clock.monotonic()
+                unavailable += 1
+                if unavailable == 1:
+                    unavailable_since = now
+                if now - unavailable_since >= self._settings.provider_outage_seconds_max:
+                    detail = f"no provider for {now - unavailable_since:.0f} s: {error}; replay it once one answers"
+                    return Rejected("attempts_exhausted", detail, failures + unavailable)
+                await self._wait(unavailable, at_least_s=error.retry_after_s)
+            except Exception as error:
+                RETRIED.labels(self._stage, type(error).__name__).inc()
+                if isinstance(error, AnswerError):
+                    intake.answered()
+                else:
+                    log.warning("%s: an attempt at a record failed", self._stage, exc_info=error)
+                failures += 1
+                unavailable = 0
+                if failures >= self._settings.attempts_max:
+                    return Rejected(_reason(error), f"{type(error).__name__}: {error}", failures)
+                await self._wait(failures, at_least_s=0.0)
+            else:
+                intake.answered()
+                return outputs
+            finally:
+                intake.leave(probing)
+
+    async def _wait(self, times: int, *, at_least_s: float) -> None:
+        """Grows twofold; the jitter keeps records that failed together from coming back together."""
+        delay_s = min(max(_FIRST_DELAY_S, at_least_s) * 2.0 ** min(times - 1, 16), _DELAY_S_MAX)
+        await self._clock.sleep(delay_s * self._rng.uniform(0.5, 1.5))
+
+
+async def _once(later: Later) -> Outputs:
+    try:
+        return await later()
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("something that the record waited for was cancelled") from error  # not we: an attempt
+
+
+def _reason(error: Exception) -> DeadLetterReason:
+    if isinstance(error, AnswerRefused):
+        return "model_refused"
+    return "model_invalid" if isinstance(error, AnswerError) else "internal"

@@ -1,0 +1,70 @@
+"""The Laters in flight of one engine, by record: they outlive a rebalance, so that nothing is asked or paid twice."""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from aiokafka.structs import TopicPartition
+
+from processors.metrics import IN_FLIGHT
+from streams.engine.attempts import Attempts
+from streams.engine.stage import Later, Outputs
+from topics.catalog import Stage
+from topics.records import Record
+
+
+class Call:
+    """One record's Later, running or ended. Who attaches is told of its end."""
+
+    __slots__ = ("on_end", "outputs", "record", "task")
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.outputs: Outputs | None = None  # None while it runs
+        self.on_end: Callable[[Call], None] | None = None  # None while the partition is between two owners
+        self.task: asyncio.Task[None] | None = None
+
+
+class Calls:
+    """Starts Laters and keeps their outputs until these are committed. At most one a record, whoever asks."""
+
+    def __init__(self, stage: Stage, tasks: asyncio.TaskGroup, attempts: Attempts) -> None:
+        self._tasks = tasks
+        self._attempts = attempts
+        self._calls: dict[TopicPartition, dict[int, Call]] = {}
+        self._gauge = IN_FLIGHT.labels(stage)
+        self.in_flight = 0
+
+    def of(self, partition: TopicPartition) -> dict[int, Call]:
+        """The partition's calls by offset: running, or ended and not committed."""
+        return self._calls.setdefault(partition, {})
+
+    def start(self, partition: TopicPartition, record: Record, later: Later, on_end: Callable[[Call], None]) -> None:
+        """Begins the record's Later; `on_end` is called once, on the event loop."""
+        call = Call(record)
+        call.on_end = on_end
+        self.of(partition)[record.offset] = call
+        self.in_flight += 1
+        self._gauge.inc()
+        call.task = self._tasks.create_task(self._run(call, later))
+
+    def drop(self, partition: TopicPartition, offset: int) -> None:
+        """The record is committed, or another worker's: its outputs are not needed any more."""
+        call = self.of(partition).pop(offset, None)
+        if call is not None and call.task is not None:
+            call.task.cancel()  # does nothing to one that has ended
+
+    def keep_only(self, partitions: Collection[TopicPartition]) -> None:
+        """Cancels the calls of all other partitions."""
+        for partition in self._calls.keys() - set(partitions):
+            for offset in list(self.of(partition)):
+                self.drop(partition, offset)
+            del self._calls[partition]
+
+    async def _run(self, call: Call, later: Later) -> None:
+        try:
+            call.outputs = await self._attempts.run(later)
+        finally:
+            self.in_flight -= 1
+            self._gauge.dec()
+        if call.on_end is not None:
+            call.on_end(call)

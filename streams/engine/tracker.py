@@ -1,0 +1,136 @@
+"""Which records of one partition are done, and how a commit says so.
+
+Results finish in any order. The commit's offset is the first record that is not done; its metadata names every
+record that is *not* done between there and `end`, so that the next owner repeats nothing that is published.
+Naming the outstanding records, not the done ones, needs no word for offsets that were never delivered
+(transaction markers, aborted and compacted records).
+
+Worked example: 10, 11, 12, 15 are delivered (13 and 14 are an aborted record and its marker), 11 and 15 are done.
+The commit is offset 10 with metadata for "end 16, outstanding 10 and 12": a new owner takes 10 and 12, recalls 11
+and 15, takes 16. Once 10 and 12 are done the commit is the consumer's position, 17 if a marker follows 15.
+"""
+
+import math
+from collections.abc import Iterable
+
+from topics.limits import COMMIT_METADATA_CHARS_MAX
+
+_TAG = "s1."  # of our own metadata; any other text was written by a tool that moved the offset, and says nothing
+_DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
+_MORE = 32  # five bits a digit, low ones first; this bit says that another digit follows
+_NUMBER_DIGITS_MAX = 13  # of a 63-bit offset
+_CROWDED_CHARS = COMMIT_METADATA_CHARS_MAX * 3 // 4  # what is taken in one more poll has to fit as well
+
+
+class Tracker:
+    """Offsets of one partition from one commit on. The caller hands over records in offset order.
+
+    Every method is O(1), but `commit` is O(outstanding).
+    """
+
+    def __init__(self, start: int, end: int | None = None, outstanding: Iterable[int] = ()) -> None:
+        """`start` is the committed offset, `end` and `outstanding` what its metadata says (see `resume`)."""
+        self._inherited_end = max(start, start if end is None else end)
+        self._end = self._inherited_end  # everything below is done or outstanding
+        self._outstanding = dict.fromkeys(sorted(outstanding))  # a dict keeps the order and deletes in O(1)
+        self._not_delivered = set(self._outstanding)  # an earlier owner left them, and they have not come yet
+
+    @classmethod
+    def resume(cls, offset: int, metadata: str) -> "Tracker":
+        """From what an earlier owner committed. Metadata that is not ours says nothing and is ignored."""
+        if not metadata.startswith(_TAG):
+            return cls(offset)
+        length, *gaps = _decode(metadata[len(_TAG) :])
+        outstanding = [offset]
+        for gap in gaps:
+            outstanding.append(outstanding[-1] + gap + 1)
+        return cls(offset, offset + length, outstanding)
+
+    @property
+    def inherited_end(self) -> int:
+        """From here on no record was done by an earlier owner."""
+        return self._inherited_end
+
+    @property
+    def outstanding(self) -> int:
+        """How many records are not done, those among them that have not been delivered again."""
+        return len(self._outstanding)
+
+    def done_before(self, offset: int) -> bool:
+        """Whether an earlier owner published this record's outputs, so that it must not be taken again."""
+        return offset < self._inherited_end and offset not in self._not_delivered
+
+    def begin(self, offset: int) -> None:
+        """The record is delivered and has to be waited for."""
+        self._outstanding[offset] = None
+        self._not_delivered.discard(offset)
+
+    def finish(self, offset: int) -> None:
+        """The record's outputs are in the transaction that commits next."""
+        self._outstanding.pop(offset, None)
+        self._not_delivered.discard(offset)
+
+    def advance(self, position: int) -> None:
+        """Every record below `position` is delivered; those that did not `begin` are done."""
+        self._end = max(self._end, position)
+        if self._not_delivered:
+            for offset in [offset for offset in self._not_delivered if offset < position]:
+                self.finish(offset)  # compacted or expired meanwhile: it never comes
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many records are outstanding that their names may soon fill a commit: take no more.
+
+        By an upper bound that never falls short: the sum of the gaps' digits is largest when all gaps are equal,
+        because the logarithm is concave. `commit` is right without it, but has to hold results back.
+        """
+        count = len(self._outstanding)
+        if count < 2:
+            return False
+        mean_gap = max(self._end - next(iter(self._outstanding)), count) / count
+        return len(_TAG) + _NUMBER_DIGITS_MAX + count * (1 + math.log2(mean_gap) / 5) > _CROWDED_CHARS
+
+    def commit(self) -> tuple[int, str, int]:
+        """Offset and metadata that say what is done, and the offset up to which they say it.
+
+        The third is the end of all that was delivered, but where the outstanding records cannot all be named:
+        then results from there on must stay out of this transaction, because a new owner will repeat them.
+        """
+        if not self._outstanding:
+            return self._end, "", self._end
+        offsets = iter(self._outstanding)
+        first = previous = next(offsets)
+        gaps: list[str] = []
+        room = COMMIT_METADATA_CHARS_MAX - len(_TAG) - _NUMBER_DIGITS_MAX
+        end = self._end
+        for offset in offsets:
+            gap = _encode(offset - previous - 1)
+            room -= len(gap)
+            if room < 0:
+                end = offset
+                break
+            gaps.append(gap)
+            previous = offset
+        return first, _TAG + _encode(end - first) + "".join(gaps), end
+
+
+def _encode(number: int) -> str:
+    digits = ""
+    while number >= _MORE:
+        digits += _DIGITS[number % _MORE + _MORE]
+        number //= _MORE
+    return digits + _DIGITS[number]
+
+
+def _decode(text: str) -> list[int]:
+    numbers: list[int] = []
+    number, weight = 0, 1
+    for digit in text:
+        value = _VALUES[digit]
+        number += value % _MORE * weight
+        weight *= _MORE
+        if value < _MORE:
+            numbers.append(number)
+            number, weight = 0, 1
+    return numbers

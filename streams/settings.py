@@ -1,0 +1,237 @@
+"""Reads `sluice.toml` and the environment, once, at start. What is wrong is told with value, line, rule and remedy."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from processors.errors import ConfigurationError
+from processors.placeholders import resolve
+from processors.policy import LATER, Kafka, Policy
+from topics import limits
+
+Path_ = tuple[str | int, ...]
+
+
+class Runtime(BaseSettings):
+    """How a process runs, from the environment (`SLUICE_…`): what differs from place to place, not from policy."""
+
+    model_config = SettingsConfigDict(env_prefix="SLUICE_", frozen=True, use_attribute_docstrings=True)
+
+    config: Path = Path("sluice.toml")
+    """The policy file."""
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """`auto`: text on a terminal, else one JSON object a line."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    http_host: str = "127.0.0.1"
+    """Where `/metrics`, `/live` and `/ready` are served."""
+    http_port: int = Field(default=9464, ge=0, le=65535)
+    """0: a free one, said in the log."""
+    shutdown_seconds: float = Field(default=limits.SHUTDOWN_SECONDS_MAX, gt=0, le=600)
+    """From SIGTERM to exit; shorter than the pod's grace."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a policy file."""
+
+    line: int | None  # 1-based; None where the file does not name the place
+    where: str  # as `streams.logs.labels.alert.means`
+    what: str  # value, rule and remedy
+
+    def __str__(self) -> str:
+        place = f"line {self.line}: " if self.line else ""
+        return f"{place}{self.where}: {self.what}" if self.where else f"{place}{self.what}"
+
+
+class PolicyInvalid(ConfigurationError):
+    """A policy file with problems; all of them, not the first alone."""
+
+    def __init__(self, path: Path, problems: list[Problem]) -> None:
+        self.path = path
+        self.problems = problems
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+
+
+def runtime(config: Path | None) -> Runtime:
+    """How this process runs; `config` goes before $SLUICE_CONFIG. Raises ConfigurationError with all that is wrong."""
+    try:
+        return Runtime() if config is None else Runtime(config=config)
+    except ValidationError as error:
+        raise ConfigurationError(
+            "\n".join(
+                f"SLUICE_{'_'.join(map(str, item['loc'])).upper()} = {item['input']!r} does not do: {item['msg']}."
+                for item in error.errors(include_url=False)
+            )
+        ) from None
+
+
+def given(runtime: Runtime) -> Policy | None:
+    """The policy that was named, else the one in sluice.toml; None where none is named and there is no such file."""
+    named = "config" in runtime.model_fields_set
+    return load(runtime.config) if named or runtime.config.exists() else None
+
+
+def load(path: Path) -> Policy:
+    """The policy in `path`. Raises PolicyInvalid with every problem found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"{path}: there is no such file. Write one (README, 'A policy of your own'), "
+            "or name yours with --config or $SLUICE_CONFIG."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    policy = parse(text, path)
+    if policy.agents.runbooks is None:
+        return policy
+    folder = str(path.parent / policy.agents.runbooks)  # as the file says it, wherever the command is started
+    return policy.model_copy(update={"agents": policy.agents.model_copy(update={"runbooks": folder})})
+
+
+def parse(text: str, path: Path) -> Policy:
+    """The policy in `text`; `path` is for the messages alone."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise PolicyInvalid(
+            path, [Problem(int(line[1]) if line else None, "", f"this is not TOML: {error}. Mend it there.")]
+        ) from None
+    lines = _lines(text)
+    problems = [
+        Problem(_line_of(at, lines), ".".join(at), f"{what} is not in this version. Remove the key.")
+        for at, what in _later(data)
+    ]
+    for at, _ in _later(data):
+        _remove(data, at)
+    try:
+        policy = Policy.model_validate(data)
+    except ValidationError as error:
+        problems += [_problem(item, lines) for item in error.errors(include_url=False)]
+        raise PolicyInvalid(path, sorted(problems, key=lambda p: p.line or 0)) from None
+    if problems:
+        raise PolicyInvalid(path, problems)
+    return policy
+
+
+def bootstrap_servers(kafka: Kafka, env: Mapping[str, str] = os.environ) -> str:
+    """The brokers' addresses. Raises ConfigurationError where neither the policy nor the environment names any."""
+    return resolve(kafka.bootstrap_servers, env, "kafka.bootstrap_servers")
+
+
+def _later(data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Keys that are there and whose mechanism is not, each with what it would be."""
+    for pattern, what in LATER.items():
+        found: list[tuple[tuple[str, ...], Any]] = [((), data)]
+        for part in pattern.split("."):
+            found = [
+                ((*at, key), value[key])
+                for at, value in found
+                if isinstance(value, dict)
+                for key in (value if part == "*" else [part])
+                if key in value
+            ]
+        yield from ((at, what) for at, _ in found)
+
+
+def _remove(data: dict[str, Any], at: tuple[str, ...]) -> None:
+    for part in at[:-1]:
+        data = data[part]
+    data.pop(at[-1], None)
+
+
+def _problem(error: Any, lines: Mapping[tuple[str, ...], int]) -> Problem:
+    """A pydantic error in the words of the file."""
+    at: Path_ = tuple(part for part in error["loc"] if part != "[key]")
+    where = ".".join(str(part) for part in at)
+    value = error["input"]
+    match error["type"]:
+        case "extra_forbidden":
+            what = f"there is no such key.{_did_you_mean(at)}"
+        case "missing":
+            what = f"this key is needed{_because(at)}"
+        case "value_error":
+            what = str(error["ctx"]["error"])
+        case _:
+            what = f"{value!r} does not do: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return Problem(_line_of(at, lines), where, what)
+
+
+def _because(at: Path_) -> str:
+    """The meaning of a key that is missing, from its place."""
+    if at[-1] == "means":
+        return ": say in words what the label is; the model reads nothing else about it."
+    return ". Add it."
+
+
+def _did_you_mean(at: Path_) -> str:
+    """The nearest known key, or all of them."""
+    known = _keys_at(Policy, at[:-1])
+    if not known:
+        return " Remove it."
+    near = difflib.get_close_matches(str(at[-1]), known, n=1)
+    if near:
+        return f" Did you mean '{near[0]}'?"
+    return f" Known here: {', '.join(known)}."
+
+
+def _keys_at(model: type[BaseModel], at: Path_) -> list[str]:
+    """The keys that the policy language knows at a place."""
+    for part in at:
+        schema_field = model.model_fields.get(str(part))
+        nested = _model_in(schema_field.annotation) if schema_field else model
+        if nested is None:
+            return []
+        model = nested
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model inside an annotation such as `dict[Name, Stream]` or `Budget | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for part in getattr(annotation, "__args__", ()):
+        if found := _model_in(part):
+            return found
+    return None
+
+
+_TABLE = re.compile(r"^\s*\[{1,2}\s*([^\]]+?)\s*\]{1,2}")
+_KEY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """Where each table and key of a TOML text begins. Arrays of tables count from 0, as in the parsed data."""
+    places: dict[tuple[str, ...], int] = {}
+    counts: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _TABLE.match(line):
+            table = tuple(part.strip("\"'") for part in _PART.findall(header[1]))
+            if line.lstrip().startswith("[["):
+                index = counts[table] = counts.get(table, -1) + 1
+                table = (*table, str(index))
+            places.setdefault(table, number)
+        elif key := _KEY.match(line):
+            places.setdefault((*table, *(part.strip("\"'") for part in _PART.findall(key[1]))), number)
+    return places
+
+
+def _line_of(at: Path_, lines: Mapping[tuple[str, ...], int]) -> int | None:
+    """The line of a place, or of the nearest table around it."""
+    path = tuple(str(part) for part in at)
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None

@@ -1,0 +1,158 @@
+"""When a Later is tried again, how long that goes on, and what holds intake meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from processors.errors import AccountSpent, AnswerInvalid, AnswerRefused, ProviderUnavailable
+from streams.engine.attempts import Attempts
+from streams.engine.intake import Intake
+from streams.engine.settings import EngineSettings
+from streams.engine.stage import Later, Outputs
+from tests.fakes import ManualClock, settle
+from topics.messages import Rejected
+from topics.records import Out
+
+OUTPUTS: Outputs = (Out("out", None, b"v", ()),)
+
+
+class Script:
+    """A Later that meets these errors one after the other, and then gives outputs."""
+
+    def __init__(self, *errors: BaseException, clock: ManualClock | None = None) -> None:
+        self.errors = list(errors)
+        self.at: list[float] = []
+        self._clock = clock
+
+    async def __call__(self) -> Outputs:
+        self.at.append(self._clock.monotonic() if self._clock else 0.0)
+        if self.errors:
+            raise self.errors.pop(0)
+        return OUTPUTS
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def intake(clock: ManualClock) -> Intake:
+    return Intake("triage", clock)
+
+
+@pytest.fixture
+def attempts(intake: Intake, clock: ManualClock) -> Attempts:
+    return Attempts("triage", intake, clock=clock, rng=random.Random(1), settings=EngineSettings())
+
+
+async def outcome(attempts: Attempts, later: Later, clock: ManualClock, seconds: float = 600.0) -> Outputs:
+    task = asyncio.create_task(attempts.run(later))
+    await clock.advance(seconds)
+    return await task
+
+
+async def test_a_record_that_fails_by_itself_is_tried_four_times(attempts: Attempts, clock: ManualClock) -> None:
+    rejected = await outcome(attempts, Script(*[AnswerInvalid("garbage")] * 9), clock)
+    assert rejected == Rejected("model_invalid", "AnswerInvalid: garbage", 4)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(AnswerRefused("no"), "model_refused"), (KeyError("bug"), "internal"), (asyncio.CancelledError(), "internal")],
+)
+async def test_the_last_error_names_the_reason(
+    attempts: Attempts, clock: ManualClock, error: BaseException, reason: str
+) -> None:
+    rejected = await outcome(attempts, Script(*[error] * 9), clock)
+    assert isinstance(rejected, Rejected)
+    assert rejected.reason == reason
+
+
+async def test_a_cancelled_attempt_is_cancelled(attempts: Attempts) -> None:
+    async def endless() -> Outputs:
+        await asyncio.Event().wait()
+        return OUTPUTS
+
+    task = asyncio.create_task(attempts.run(endless))
+    await settle()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_an_outage_is_waited_for_with_growing_delays_and_costs_no_attempt(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    later = Script(*[ProviderUnavailable("timeout")] * 8, clock=clock)
+    assert await outcome(attempts, later, clock) == OUTPUTS
+    waits = [b - a for a, b in zip(later.at, later.at[1:], strict=False)]
+    assert all(0.5 * 2**i <= wait <= 1.5 * 2**i for i, wait in enumerate(waits[:5]))
+    assert max(waits) <= 45.0
+    assert intake.held is None
+
+
+async def test_intake_is_held_by_the_third_failure_in_a_row_until_a_success(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    later = Script(*[ProviderUnavailable("timeout")] * 3, clock=clock)
+    task = asyncio.create_task(attempts.run(later))
+    held = []
+    while not task.done():
+        await clock.advance(0.1)
+        held.append((len(later.at), intake.held))
+    assert {(1, None), (2, None), (3, "provider_unavailable")} <= set(held)
+    assert held[-1] == (4, None)
+
+
+async def test_an_outage_without_end_is_a_dead_letter(attempts: Attempts, clock: ManualClock) -> None:
+    later = Script(*[ProviderUnavailable("timeout")] * 1_000, clock=clock)
+    rejected = await outcome(attempts, later, clock, 4_000.0)
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, rejected.attempts) == ("attempts_exhausted", len(later.at))
+    assert later.at[-1] - later.at[0] >= 3_600.0
+
+
+async def test_one_record_at_a_time_probes_a_closed_account_and_one_success_opens_it(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    closed = True
+    calls: list[tuple[float, int]] = []
+
+    def record(number: int) -> Callable[[], Later]:
+        async def later() -> Outputs:
+            calls.append((clock.monotonic() - begun, number))
+            await asyncio.sleep(0)
+            if closed:
+                raise AccountSpent("no credit", retry_after_s=15.0)
+            return OUTPUTS
+
+        return lambda: later
+
+    begun = clock.monotonic()
+    tasks = [asyncio.create_task(attempts.run(record(number)())) for number in range(100)]
+    await clock.advance(1.0)
+    assert len(calls) == 100, "they were under way when the account closed"
+    assert intake.held == "account_spent"
+    await clock.advance(60.0)
+    probes = calls[100:]
+    assert [at for at, _ in probes] == [15.0, 30.0, 45.0, 60.0]
+    closed = False
+    await clock.advance(15.0)
+    assert intake.held is None
+    assert await asyncio.gather(*tasks) == [OUTPUTS] * 100
+
+
+async def test_a_probe_that_is_cancelled_hands_its_turn_on(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    first = asyncio.create_task(attempts.run(Script(AccountSpent("no credit", 15.0))))
+    second = asyncio.create_task(attempts.run(Script()))
+    await settle()
+    first.cancel()
+    await clock.advance(15.0)
+    assert await second == OUTPUTS
+    assert first.cancelled()
+    assert intake.held is None

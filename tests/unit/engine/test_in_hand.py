@@ -1,0 +1,239 @@
+"""What is in hand between taking and committing: order, limits, and what a second life finds of a first one."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiokafka.structs import TopicPartition
+
+from streams.engine.attempts import Attempts
+from streams.engine.calls import Calls
+from streams.engine.in_hand import InHand
+from streams.engine.intake import Intake
+from streams.engine.settings import EngineSettings
+from streams.engine.stage import Later, Outputs
+from streams.engine.tracker import Tracker
+from tests.fakes import ManualClock, settle
+from topics.messages import Rejected
+from topics.records import Headers, Out, Record
+
+PARTITION = TopicPartition("in", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeRecord:
+    offset: int
+    key: bytes | None = None
+    value: bytes | None = b"v"
+    topic: str = "in"
+    partition: int = 0
+    timestamp: int = 0
+    headers: Headers = ()
+
+
+class FakeStage:
+    """Offsets in `slow` wait until the test ends them; the others are ready."""
+
+    def __init__(self, slow: Iterable[int], order: Literal["none", "key"] = "none") -> None:
+        self.slow = {offset: asyncio.Event() for offset in slow}
+        self.begun: list[int] = []
+        self.recalled: list[int] = []
+        self._order: Literal["none", "key"] = order
+
+    def order(self, topic: str) -> Literal["none", "key"]:
+        return self._order
+
+    def lookback(self, topic: str) -> int:
+        return 0
+
+    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
+        return [self._later(r.offset) if r.offset in self.slow else outputs(r.offset) for r in records]
+
+    def _later(self, offset: int) -> Later:
+        async def later() -> Outputs:
+            self.begun.append(offset)
+            await self.slow[offset].wait()
+            return outputs(offset)
+
+        return later
+
+    async def end(self, *offsets: int) -> None:
+        for offset in offsets:
+            self.slow[offset].set()
+        await settle()
+
+    def recall(self, records: Sequence[Record]) -> None:
+        self.recalled += [record.offset for record in records]
+
+    def forget(self, topic: str, partition: int) -> None:
+        raise AssertionError("not asked for")
+
+
+def outputs(offset: int) -> Outputs:
+    return (Out("out", None, b"%d" % offset, ()),)
+
+
+def records(*offsets: int, key: Callable[[int], bytes | None] = lambda _: None) -> list[Record]:
+    return [FakeRecord(offset, key(offset)) for offset in offsets]
+
+
+Make = Callable[..., InHand]
+
+
+@asynccontextmanager
+async def maker(stage: FakeStage) -> AsyncIterator[Make]:
+    """Makes lives of one partition that share their calls."""
+    async with asyncio.TaskGroup() as tasks:
+        clock = ManualClock()
+        attempts = Attempts(
+            "triage", Intake("triage", clock), clock=clock, rng=random.Random(1), settings=EngineSettings()
+        )
+        calls = Calls("triage", tasks, attempts)
+
+        def make(tracker: Tracker | None = None, **settings: Any) -> InHand:
+            return InHand(
+                PARTITION,
+                tracker or Tracker(0),
+                0,
+                stage=stage,
+                stage_name="triage",
+                calls=calls,
+                dead_letter=lambda record, rejected: Out(  # noqa: ARG005
+                    "dead-letters", record.key, record.value, ()
+                ),
+                refused={},
+                settings=EngineSettings(**settings),
+            )
+
+        yield make
+        calls.keep_only(())
+
+
+def published(in_hand: InHand) -> list[int]:
+    """Takes the next transaction, as committed."""
+    results, _ = in_hand.transaction()
+    in_hand.committed(results)
+    return [record.offset for record, _ in results]
+
+
+async def test_results_are_published_in_the_order_of_their_end() -> None:
+    stage = FakeStage({0, 1})
+    async with maker(stage) as make:
+        in_hand = make()
+        in_hand.take(records(0, 1, 2, 3))
+        await settle()
+        assert published(in_hand) == [2, 3]
+        await stage.end(1)
+        assert in_hand.results.is_set()
+        assert published(in_hand) == [1]
+        await stage.end(0)
+        assert published(in_hand) == [0]
+        assert in_hand.transaction() == ([], (4, ""))
+
+
+async def test_records_of_a_key_wait_for_their_turn_and_other_keys_do_not() -> None:
+    """Even offsets are of key a, odd ones of key b. 0 and 4 are slow, the rest is ready."""
+    stage = FakeStage({0, 4}, "key")
+    async with maker(stage) as make:
+        in_hand = make()
+        in_hand.take(records(*range(8), key=lambda offset: b"ab"[offset % 2 : offset % 2 + 1]))
+        await settle()
+        assert (published(in_hand), stage.begun, in_hand.waiting) == ([1, 3, 5, 7], [0], 4)
+        await stage.end(0)
+        assert (published(in_hand), stage.begun) == ([0, 2], [0, 4])
+        await stage.end(4)
+        assert published(in_hand) == [4, 6]
+        in_hand.take(records(8, key=lambda _: b"a"))
+        assert published(in_hand) == [8]
+
+
+async def test_records_without_a_key_wait_for_nobody() -> None:
+    stage = FakeStage({0}, "key")
+    async with maker(stage) as make:
+        in_hand = make()
+        in_hand.take(records(0, 1))
+        assert published(in_hand) == [1]
+
+
+async def test_no_more_calls_are_in_flight_than_allowed_and_the_rest_waits() -> None:
+    stage = FakeStage(range(10))
+    async with maker(stage) as make:
+        in_hand = make(in_flight_records_max=4)
+        in_hand.take(records(*range(10)))
+        await settle()
+        assert (len(stage.begun), in_hand.waiting, in_hand.has_room(100)) == (4, 10, False)
+        await stage.end(0, 1)
+        assert len(stage.begun) == 6
+
+
+async def test_a_full_partition_is_asked_again_at_half_its_limit() -> None:
+    stage = FakeStage(range(10))
+    async with maker(stage) as make:
+        in_hand = make(in_flight_records_max=10)
+        in_hand.take(records(*range(9)))
+        assert in_hand.has_room(100)
+        in_hand.take(records(9))
+        room = []
+        for offset in range(10):
+            room.append(in_hand.has_room(100))
+            await stage.end(offset)
+        assert room == [False] * 6 + [True] * 4
+
+
+async def test_bytes_count_until_they_are_committed() -> None:
+    stage = FakeStage(())
+    async with maker(stage) as make:
+        in_hand = make(in_flight_bytes_max=1_000)
+        in_hand.take([FakeRecord(0, value=b"!" * 5_000)])
+        assert not in_hand.has_room(100)
+        results, _ = in_hand.transaction()
+        assert not in_hand.has_room(100)
+        in_hand.committed(results)
+        assert in_hand.has_room(100)
+
+
+async def test_a_second_life_attaches_to_the_calls_of_the_first_and_keeps_what_they_gave() -> None:
+    """0 was in flight and 1 had ended when the first life failed; 2 was committed."""
+    stage = FakeStage({0, 1, 2})
+    async with maker(stage) as make:
+        first = make()
+        first.take(records(0, 1, 2))
+        await stage.end(2)
+        results, (offset, metadata) = first.transaction()
+        first.committed(results)
+        await stage.end(1)
+        first.let_go()
+        second = make(Tracker.resume(offset, metadata))
+        second.take(records(0, 1, 2))
+        await settle()
+        assert (published(second), stage.recalled) == ([1], [2])
+        await stage.end(0)
+        assert published(second) == [0]
+        assert stage.begun == [0, 1, 2], "none of them twice"
+        assert published(first) == [1], "what was ready when it failed, and nothing that ended later"
+
+
+async def test_done_and_open_records_that_alternate_are_recalled_and_taken_in_their_order() -> None:
+    stage = FakeStage({1, 3, 5})
+    async with maker(stage) as make:
+        tracker = Tracker(1, 6, [1, 3, 5])
+        in_hand = make(tracker)
+        in_hand.take(records(*range(8)))
+        await settle()
+        assert (stage.recalled, stage.begun) == ([0, 2, 4], [1, 3, 5])
+        assert published(in_hand) == [6, 7]
+
+
+async def test_a_rejected_record_is_a_dead_letter() -> None:
+    class Rejecting(FakeStage):
+        def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
+            return [Rejected("undecodable", "no text") for _ in records]
+
+    async with maker(Rejecting(())) as make:
+        in_hand = make()
+        in_hand.take([FakeRecord(0, b"k", b"\xff")])
+        ((record, outs),), committed = in_hand.transaction()
+        assert (record.offset, outs, committed) == (0, (Out("dead-letters", b"k", b"\xff", ()),), (1, ""))
