@@ -48,8 +48,7 @@ def up(runtime: Runtime, port: int, data: Path, rate: float, external_models: bo
     \b
     Example:
       sluice up
-    \b
-      export KAFKA_BOOTSTRAP_SERVERS=localhost:9092     # in another terminal
+      export KAFKA_BOOTSTRAP_SERVERS=localhost:9092    # in another terminal
       sluice tail escalations.mini
       python examples/read_escalations.py
     """

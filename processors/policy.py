@@ -160,7 +160,7 @@ class Window(_Frozen):
 
 
 class Label(_Frozen):
-    means: str = Field(min_length=1)
+    means: str = Field(json_schema_extra={"minLength": 1})
     """In words that a new colleague would understand."""
     severity: Severity | None = None
     escalate: Literal["mini", "flagship", "never"] | None = None
@@ -168,6 +168,13 @@ class Label(_Frozen):
     examples: tuple[str, ...] = ()
     not_: tuple[str, ...] = Field(default=(), alias="not")
     """What looks like it and is not."""
+
+    @field_validator("means")
+    @classmethod
+    def _says_something(cls, means: str) -> str:
+        if not means.strip():
+            raise ValueError(f"'{means}' says nothing: say in words what the label is; the model reads nothing else of it")
+        return means
 
 
 class FieldSpec(_Frozen):

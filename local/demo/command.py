@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import os
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -73,11 +75,12 @@ def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool)
     console.print()
     console.print(report.table(result))
     console.print(f"\nThe same as JSON: {path}")
+    sluice = "sluice" if shutil.which("sluice") else sys.argv[0]
     console.print(
         "\nThree things to try next:\n"
-        "  .venv/bin/sluice up                            a broker and all stages, samples trickling in\n"
-        "  .venv/bin/sluice tail escalations.mini         while it is up: what climbs to the mini agents\n"
-        "  .venv/bin/sluice try README.md --stream logs   lines of any file, decided without Kafka\n",
+        f"  {sluice} up    (it keeps running; in another terminal:)\n"
+        f"  KAFKA_BOOTSTRAP_SERVERS=localhost:9092 {sluice} tail escalations.mini\n"
+        f"  {sluice} try README.md --stream logs    (any file, no Kafka)",
         highlight=False,
         soft_wrap=True,
     )
@@ -119,7 +122,7 @@ async def _stood_in(console: Console, samples: list[Sample], seed: int) -> Async
     """A local Kafka and the simulated provider, which knows the samples' gold."""
     with tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder, demo_policy.database(Path(folder)) as database:
         gold = jsonl.write(samples, Path(folder) / "gold")
-        console.print("starting Kafka …", style="dim")
+        console.print("starting Kafka and the simulated models …", style="dim")
         async with (
             LocalKafka(say=lambda sentence: console.print(sentence, style="dim")) as kafka,
             simulated.provider(list(gold), seed=seed) as provider,

@@ -49,7 +49,7 @@ def table(report: dict[str, Any]) -> Table:
     def counts(values: dict[str, int]) -> str:
         return ", ".join(f"{name} {count:,}" for name, count in sorted(values.items(), key=lambda kv: -kv[1])) or "none"
 
-    rows = Table(title="What happened", title_justify="left", show_header=False, box=None, padding=(0, 2))
+    rows = Table(title="What happened", title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
     rows.add_row("provider", report["provider"])
     rows.add_row("inputs", f"{report['inputs']:,}")
     rows.add_row("decisions", f"{report['decisions']['total']:,}: {counts(report['decisions']['by_stream'])}")
@@ -60,7 +60,7 @@ def table(report: dict[str, Any]) -> Table:
     rows.add_row("escalations", counts(report["escalations"]))
     rows.add_row("resolutions", counts(report["resolutions"]))
     rows.add_row("speed", f"{report['messages_per_s']} messages/s as the demo fed them")
-    rows.add_row("latency", f"p50 {report['latency_ms']['p50']} ms, p99 {report['latency_ms']['p99']} ms")
+    rows.add_row("latency", f"p50 {report['latency_ms']['p50']:,.0f} ms, p99 {report['latency_ms']['p99']:,.0f} ms")
     rows.add_row("money", f"${report['usd']:.4f} at list prices ({counts_usd(report['usd_by_tier'])})")
     rows.add_row(
         "per million messages",

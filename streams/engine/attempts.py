@@ -5,8 +5,8 @@ import logging
 import random
 
 from processors.clock import Clock
-from processors.errors import AccountError, AnswerError, AnswerRefused, ProviderUnavailable
-from processors.metrics import RETRIED
+from processors.errors import AccountError, AnswerError, AnswerRefused, BudgetSpent, ProviderUnavailable
+from processors.metrics import PAUSED, RETRIED
 from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Later, Outputs
@@ -30,6 +30,7 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._settings = settings
+        self._budget_open_at = 0.0  # when the budget that was last told about has money again
 
     async def run(self, later: Later) -> Outputs:
         """The Later's outputs, or why the record goes to dead-letters. Raises nothing but cancellation."""
@@ -40,6 +41,9 @@ class Attempts:
             probing = await intake.enter()
             try:
                 outputs = await _once(later)
+            except BudgetSpent as error:
+                RETRIED.labels(self._stage, error.code).inc()
+                await self._wait_for_budget(error)
             except AccountError as error:
                 RETRIED.labels(self._stage, error.code).inc()
                 intake.refused(error)
@@ -70,6 +74,17 @@ class Attempts:
                 return outputs
             finally:
                 intake.leave(probing)
+
+    async def _wait_for_budget(self, error: BudgetSpent) -> None:
+        """A budget is one stream's, so intake is not held: its records wait, its partitions fill, others go on."""
+        now = self._clock.monotonic()
+        if now >= self._budget_open_at:
+            self._budget_open_at = now + error.retry_after_s
+            log.error("%s: %s; its records wait %.0f s, nothing is lost", self._stage, error, error.retry_after_s)
+        paused = PAUSED.labels(self._stage, error.code)
+        paused.set(1)
+        await self._clock.sleep(error.retry_after_s)
+        paused.set(0)
 
     async def _wait(self, times: int, *, at_least_s: float) -> None:
         """Grows twofold; the jitter keeps records that failed together from coming back together."""

@@ -31,9 +31,10 @@ class Stage(Protocol):
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
         """One result a record, in the same order: ready, or to be waited for. Does not block and does not raise.
 
-        A `Later` may raise AccountError (the engine pauses intake and tries again), ProviderUnavailable (tries
-        again after a growing delay, within PROVIDER_OUTAGE_SECONDS_MAX) and AnswerError or any Exception (tries
-        again ATTEMPTS_MAX times in all, then dead-letters). Cancelled, it leaves nothing behind.
+        A `Later` may raise BudgetSpent (the record waits, others go on), another AccountError (the engine pauses
+        intake and tries again), ProviderUnavailable (tries again after a growing delay, within
+        PROVIDER_OUTAGE_SECONDS_MAX) and AnswerError or any Exception (tries again ATTEMPTS_MAX times in all, then
+        dead-letters). Cancelled, it leaves nothing behind.
         """
         ...
 

@@ -14,11 +14,9 @@ A failure at any step aborts, and the producer is thrown away: its sequence numb
 
 import asyncio
 import functools
-import itertools
 import logging
 import random
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from aiokafka import AIOKafkaProducer
@@ -110,9 +108,9 @@ class Transactions:
                 await _look_at(sent)  # 4
                 await producer.commit_transaction()  # 5
         except BaseException as error:
-            await self._abort()
-            await asyncio.gather(*(future for future, _ in sent), return_exceptions=True)
-            if isinstance(error, ProducerFenced):
+            _retrieve_errors(future for future, _ in sent)
+            fenced = await self._abort() or isinstance(error, ProducerFenced)
+            if fenced and isinstance(error, Exception):
                 raise Fenced(str(error)) from error
             raise
 
@@ -130,7 +128,7 @@ class Transactions:
                 raise
             log.warning("a producer did not stop in order, its transaction ends by its successor or by time: %r", error)
         finally:
-            _retrieve_errors(producer)
+            _retrieve_errors(_unawaited(producer))
 
     async def _send(
         self, results: Sequence[Result], sent: list[tuple[asyncio.Future[Any], Record | None]], one_output_a_batch: bool
@@ -180,11 +178,17 @@ class Transactions:
                 f"the cluster names no topic {topic!r}: create it with `sluice topics apply`, and allow Describe on it"
             ) from None
 
-    async def _abort(self) -> None:
-        """As far as the producer's state allows: an abort that fails is made up for by the successor's start."""
-        with suppress(KafkaError, AssertionError, TimeoutError):
+    async def _abort(self) -> bool:
+        """As far as the producer's state allows; its successor's start ends what is left. True: it is fenced."""
+        _retrieve_errors(_unawaited(self._producer))
+        try:
             async with asyncio.timeout(_STOP_SECONDS_MAX):
                 await self._producer.abort_transaction()
+        except ProducerFenced:
+            return True
+        except (KafkaError, AssertionError, TimeoutError):  # aiokafka asserts that its state allows the abort
+            pass
+        return False
 
 
 async def _look_at(sent: Sequence[tuple[asyncio.Future[Any], Record | None]]) -> None:
@@ -195,12 +199,20 @@ async def _look_at(sent: Sequence[tuple[asyncio.Future[Any], Record | None]]) ->
             raise OutputRefused("larger than the topic's max.message.bytes", record, "too_large") from error
 
 
-def _retrieve_errors(producer: AIOKafkaProducer) -> None:
-    """Errors that aiokafka sets and nobody waits for: asyncio would log each as never retrieved, a fence as well."""
-    batches = itertools.chain.from_iterable(producer._message_accumulator._batches.values())
-    for future in (producer._txn_manager._transaction_waiter, *(batch._drain_waiter for batch in batches)):
-        if future is not None and future.done() and not future.cancelled():
-            future.exception()
+def _unawaited(producer: AIOKafkaProducer) -> Iterator[asyncio.Future[Any]]:
+    """Futures inside aiokafka that get an error when the producer is fenced, and that nobody waits for."""
+    state = producer._txn_manager
+    if state._transaction_waiter is not None:
+        yield state._transaction_waiter
+    yield from (future for _, _, future in state._pending_txn_offsets)
+    for batches in producer._message_accumulator._batches.values():
+        yield from (batch._drain_waiter for batch in batches)
+
+
+def _retrieve_errors(futures: Iterable[asyncio.Future[Any]]) -> None:
+    """Without it asyncio logs each of them as never retrieved, with a trace, whenever a partition changes hands."""
+    for future in futures:
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 @functools.lru_cache(maxsize=65_536)  # 2.9 µs a key in Python

@@ -102,7 +102,7 @@ def errors(*, obedience: int = 0) -> Iterator[Path]:
     """A profile of the stand-in whose answers never err. `obedience` 1: it obeys every order that it reads."""
     profile = tomllib.loads(DEFAULT_PROFILE.read_text())
     lines = DEFAULT_PROFILE.read_text().splitlines()
-    quiet = {tier: 0 for tier in profile["tiers"]} | {"neighbour": 0, "broken_items": 0, "obedience": obedience}
+    quiet = dict.fromkeys(profile["tiers"], 0) | {"neighbour": 0, "broken_items": 0, "obedience": obedience}
     for number, line in enumerate(lines):
         name = line.partition("=")[0].strip()
         if name in quiet:
@@ -163,7 +163,7 @@ async def running(
             policy(bus),
             stages or ("triage",),
             runtime=runtime,
-            env={"KAFKA_BOOTSTRAP_SERVERS": bus.bootstrap_servers, "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key},
+            env=outside(bus, base_url, key),
             clock=QuickClock(),
             rng=rng or random.Random(1),
             stop=stop,
@@ -176,6 +176,39 @@ async def running(
     finally:
         stop.set()
         await asyncio.wait_for(task, SECONDS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker(Running):
+    """`sluice run triage` as a process of its own."""
+
+    pid: int
+    log: Path  # what it writes to standard error
+
+
+@contextlib.asynccontextmanager
+async def worker(bus: Bus, base_url: str, folder: Path, *, key: str = KEY) -> AsyncIterator[Worker]:
+    """A worker, ended by SIGTERM; fails where it does not end in order. Its files are in `folder`."""
+    (folder / "sluice.toml").write_text(policy_text(bus))
+    port, log = free_port(), folder / "worker.log"
+    env = outside(bus, base_url, key) | {"SLUICE_HTTP_PORT": str(port)}
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            SLUICE, "run", "triage", cwd=folder, env=os.environ | env, stderr=stderr
+        )
+        try:
+            await until(lambda: b'"running"' in log.read_bytes(), "the worker's start")
+            yield Worker(f"http://{HOST}:{port}", process.pid, log)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            code = await asyncio.wait_for(process.wait(), SECONDS_MAX)
+    assert code == 0, log.read_text()
+
+
+def outside(bus: Bus, base_url: str, key: str = KEY) -> dict[str, str]:
+    """The environment variables that say where broker and provider are. (conftest has removed the caller's.)"""
+    return {"KAFKA_BOOTSTRAP_SERVERS": bus.bootstrap_servers, "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}
 
 
 async def read(bus: Bus, topic: Topic) -> list[dict[str, Any]]:
@@ -246,20 +279,15 @@ class Said:
 
 
 async def sluice(*arguments: str | Path, folder: Path, env: Mapping[str, str] | None = None) -> Said:
-    """Runs the command in `folder` until it ends, with nothing of Kafka or OpenAI in its environment but `env`."""
+    """Runs the command in `folder` until it ends, with `env` in its environment."""
     process = await asyncio.create_subprocess_exec(
         SLUICE,
         *arguments,
         cwd=folder,
-        env=environment(env),
+        env=os.environ | dict(env or {}),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(), SECONDS_MAX)
     assert process.returncode is not None
     return Said(process.returncode, out.decode(), err.decode())
-
-
-def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The caller's environment with `env`, and a free port for probes. (conftest has removed KAFKA_* and OPENAI_*.)"""
-    return dict(os.environ) | {"SLUICE_HTTP_PORT": "0"} | dict(env or {})

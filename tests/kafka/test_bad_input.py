@@ -1,12 +1,9 @@
 """Bad input: every record ends as one decision or one dead letter, and the user reads value, rule and remedy."""
 
-import asyncio
 import base64
-import contextlib
 import random
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -234,9 +231,9 @@ async def test_mail_of_50_mb_in_a_topic_that_admits_it_is_decided_on_a_cut_text(
     asked = (("sluice-escalate", b"mini"),)
     await bus.produce(topic, [Send(mail, about.encode(), headers=asked) for about, mail in mails.items()])
     await bus.produce(topic, [Send(beyond, b"beyond the limit")])
-    async with pipelines.stand_in() as provider, worker(bus, provider.base_url, tmp_path) as process:
+    async with pipelines.stand_in() as provider, pipelines.worker(bus, provider.base_url, tmp_path) as worker:
         await drained(bus, topic)
-        memory_mib = peak_memory_mib(process)
+        memory_mib = peak_memory_mib(worker.pid)
     (letter,) = (await pipelines.dead_letters(bus)).values()
     assert letter.told("reason") == "too_large"
     assert letter.told("error").startswith(f"the value has {len(beyond):,} bytes, the limit is 67,108,864")
@@ -257,30 +254,10 @@ async def test_mail_of_50_mb_in_a_topic_that_admits_it_is_decided_on_a_cut_text(
         assert memory_mib < 900, "the process itself takes 110, a dead letter of 65 MiB most of the rest"
 
 
-@contextlib.asynccontextmanager
-async def worker(bus: Bus, base_url: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`sluice run triage` as a process; ended by SIGTERM, in order."""
-    (folder / "sluice.toml").write_text(pipelines.policy_text(bus))
-    env = {
-        "KAFKA_BOOTSTRAP_SERVERS": bus.bootstrap_servers,
-        "OPENAI_BASE_URL": base_url,
-        "OPENAI_API_KEY": pipelines.KEY,
-    }
-    process = await asyncio.create_subprocess_exec(
-        pipelines.SLUICE, "run", "triage", cwd=folder, env=pipelines.environment(env)
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), pipelines.SECONDS_MAX) == 0
-
-
-def peak_memory_mib(process: asyncio.subprocess.Process) -> float | None:
+def peak_memory_mib(pid: int) -> float | None:
     """The most that a living process had resident; None where the system does not say."""
     try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
@@ -396,19 +373,24 @@ def calls_of(provider: StandIn) -> int:
             'means = "Slow replication or a long queue"',
             'meens = "Slow replication or a long queue"',
             (
-                "sluice.toml: line 15: streams.logs.labels.delay.meens: there is no such key. Did you mean 'means'?",
+                "sluice.toml: line 14: streams.logs.labels.delay.meens: there is no such key. Did you mean 'means'?",
                 "streams.logs.labels.delay.means: this key is needed: say in words what the label is",
             ),
         ),
         (
             'means = "An unhappy customer complains"',
             "",
-            ("sluice.toml: line 22: streams.mail.labels.complaint.means: this key is needed: say in words",),
+            ("sluice.toml: line 21: streams.mail.labels.complaint.means: this key is needed: say in words",),
+        ),
+        (
+            'means = "Somebody signs in with a password"',
+            'means = " "',
+            ("line 12: streams.logs.labels.access.means", "say in words what the label is"),
         ),
         ('kind = "email"', 'kind = "fax"', ("line 19: streams.mail.kind: 'fax' does not do", "'email'")),
         ("[streams.chat]", "[streams.chat", ("line 26", "this is not TOML", "Mend it there")),
     ],
-    ids=["a wrong key", "a label without meaning", "a wrong value", "no TOML"],
+    ids=["a wrong key", "a label without meaning", "a label with a blank meaning", "a wrong value", "no TOML"],
 )
 async def test_a_wrong_policy_is_refused_with_line_and_remedy(
     bus: Bus, tmp_path: Path, line: str, wrong: str, says: Sequence[str]

@@ -13,7 +13,6 @@ from processors.errors import (
     AccountSpent,
     AnswerInvalid,
     AnswerRefused,
-    BudgetSpent,
     ProviderUnavailable,
     RequestRefused,
 )
@@ -222,11 +221,11 @@ async def test_a_provider_that_is_away_for_a_while_loses_nothing_and_for_too_lon
 async def test_a_stop_does_not_wait_for_an_account_that_is_closed(bus: Bus) -> None:
     topic, out = await bus.topic("in"), await bus.topic("out")
     await bus.produce(topic, [b"x"] * 3)
-    stage = FakeStage(out, raises(lambda: BudgetSpent("spent", retry_after_s=3_000.0), out, {0, 1, 2}))
+    stage = FakeStage(out, raises(lambda: AccountSpent("spent", retry_after_s=3_000.0), out, {0, 1, 2}))
     an_engine = engine(bus, stage)
     async with asyncio.timeout(15):
         async with running(an_engine):
-            await until(lambda: an_engine.health().held == "budget_spent")
+            await until(lambda: an_engine.health().held == "account_spent")
     assert (await committed(bus, topic))[0] == -1
 
 

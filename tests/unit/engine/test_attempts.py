@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from processors.errors import AccountSpent, AnswerInvalid, AnswerRefused, ProviderUnavailable
+from processors.errors import AccountSpent, AnswerInvalid, AnswerRefused, BudgetSpent, ProviderUnavailable
 from streams.engine.attempts import Attempts
 from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
@@ -143,6 +143,21 @@ async def test_one_record_at_a_time_probes_a_closed_account_and_one_success_open
     await clock.advance(15.0)
     assert intake.held is None
     assert await asyncio.gather(*tasks) == [OUTPUTS] * 100
+
+
+async def test_a_spent_budget_keeps_its_own_records_waiting_and_nobody_else(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    spent = Script(BudgetSpent("0.50 USD of this hour are spent", retry_after_s=600.0), clock=clock)
+    waiting = asyncio.create_task(attempts.run(spent))
+    await settle()
+    assert intake.held is None
+    assert await outcome(attempts, Script(), clock, 1.0) == OUTPUTS
+    await clock.advance(500.0)
+    assert len(spent.at) == 1
+    await clock.advance(100.0)
+    assert await waiting == OUTPUTS
+    assert spent.at[1] - spent.at[0] == 600.0
 
 
 async def test_a_probe_that_is_cancelled_hands_its_turn_on(
