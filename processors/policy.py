@@ -173,7 +173,7 @@ class Label(_Frozen):
     @classmethod
     def _says_something(cls, means: str) -> str:
         if not means.strip():
-            raise ValueError(f"'{means}' says nothing: say in words what the label is; the model reads nothing else of it")
+            raise ValueError(f"'{means}' says nothing: say in words what the label is, the model reads nothing else")
         return means
 
 
