@@ -32,6 +32,7 @@ class Collected:
     decisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     dead: dict[str, str] = field(default_factory=dict)  # inputs that became dead letters → reason
     dead_escalations: dict[str, dict[str, str]] = field(default_factory=lambda: {"mini": {}, "flagship": {}})
+    decided_by: Counter[str] = field(default_factory=Counter)
     doubled: list[str] = field(default_factory=list)  # ids with a second decision, resolution or dead letter
     escalated: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"mini": {}, "flagship": {}})
     resolutions: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"mini": {}, "flagship": {}})
@@ -42,7 +43,7 @@ class Collected:
     @property
     def undecided(self) -> int:
         """Inputs with neither a decision nor a dead letter."""
-        return sum(1 for id in self.inputs if id not in self.decisions and id not in self.dead)
+        return len(self.inputs - self.decisions.keys() - self.dead.keys())
 
     @property
     def unresolved(self) -> int:
@@ -119,6 +120,7 @@ class Collector:
         seen.last_output_ms = max(seen.last_output_ms, record.timestamp)
         if topic is DECISIONS:
             self._once(seen.decisions, value["id"], value)
+            seen.decided_by[value["decided_by"]] += 1
         elif topic is RESOLUTIONS:
             self._once(seen.resolutions[value["tier"]], value["id"], value)
         else:

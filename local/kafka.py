@@ -33,8 +33,6 @@ SINGLE_NODE: Mapping[str, str] = {
     "inter.broker.listener.name": "BROKER",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",  # a misspelt topic is an error, not a new topic
-    "broker.session.timeout.ms": "3000",  # after a kill the new broker waits until the old one's session is over
-    "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # tests kill consumers and wait until that is noticed
     "offsets.topic.replication.factor": "1",

@@ -1,6 +1,6 @@
 """A policy pointed at what stands in on this machine, whichever broker and models it names itself."""
 
-from local.standin.models import MODELS
+from processors.gateway.prices import BUILT_IN
 from processors.policy import Policy, Provider, Tiers, TierSettings
 from topics.messages import Tier
 
@@ -16,12 +16,12 @@ def at_broker(policy: Policy, bootstrap_servers: str) -> Policy:
 def at_models(policy: Policy) -> Policy:
     """The policy with every tier at the stand-in, whose address and key the gateway then takes from its environment.
 
-    A model that the stand-in does not serve becomes its tier's usual one, at the policy's price.
+    The stand-in serves the models with a built-in price; another becomes its tier's usual one, at the policy's price.
     """
 
     def tier(name: Tier) -> TierSettings:
         chosen = policy.tiers.of(name)
-        model = chosen.model if chosen.model in MODELS else Tiers().of(name).model
+        model = chosen.model if chosen.model in BUILT_IN else Tiers().of(name).model
         return chosen.model_copy(update={"provider": _SIMULATED, "model": model})
 
     provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses")

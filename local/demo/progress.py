@@ -1,7 +1,6 @@
 """The live view: what went in, by which means it was decided, what climbed, what it cost so far."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -34,10 +33,6 @@ def shown(console: Console) -> Iterator[Callable[[Collected], None]]:
     yield line
 
 
-def _means(seen: Collected) -> Counter[str]:
-    return Counter(decision["decided_by"] for decision in seen.decisions.values())
-
-
 def _resolved(seen: Collected) -> int:
     return sum(len(resolved) for resolved in seen.resolutions.values())
 
@@ -47,7 +42,7 @@ def _usd(seen: Collected) -> float:
 
 
 def _line(seen: Collected, seconds: float) -> str:
-    means = ", ".join(f"{name} {count}" for name, count in _means(seen).most_common())
+    means = ", ".join(f"{name} {count}" for name, count in seen.decided_by.most_common())
     return (
         f"{seconds:5.1f} s  in {len(seen.inputs)}  decided {len(seen.decisions)} ({means})  "
         f"escalated {len(seen.escalated['mini'])} mini, {len(seen.escalated['flagship'])} flagship  "
@@ -60,7 +55,7 @@ def _table(seen: Collected, seconds: float) -> Table:
     total = max(1, len(seen.inputs))
     table.add_row("[bold]inputs[/]", f"{len(seen.inputs):,}", f"{seconds:.0f} s")
     table.add_row("[bold]decisions[/]", f"{len(seen.decisions):,}", _bar(len(seen.decisions) / total))
-    for means, count in _means(seen).most_common():
+    for means, count in seen.decided_by.most_common():
         table.add_row(f"  {means}", f"{count:,}", _bar(count / total))
     for tier, colour in (("mini", "cyan"), ("flagship", "magenta")):
         escalated, resolved = len(seen.escalated[tier]), len(seen.resolutions[tier])

@@ -21,7 +21,7 @@ def summarise(
         "decisions": {
             "total": decided,
             "by_stream": dict(Counter(decision["stream"] for decision in seen.decisions.values())),
-            "by_means": dict(Counter(decision["decided_by"] for decision in seen.decisions.values())),
+            "by_means": dict(seen.decided_by),
             "by_label": {
                 stream: dict(Counter(d["label"] for d in seen.decisions.values() if d["stream"] == stream))
                 for stream in dict.fromkeys(streams.values())

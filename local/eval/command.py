@@ -185,7 +185,7 @@ async def _one(
         positive=spec.positive,
         unit=spec.unit,
         score=score(_judged(spec, file, limit, feed, seen), spec.positive),
-        decided_by=_shares(Counter(decision["decided_by"] for decision in seen.decisions.values()), count),
+        decided_by=_shares(seen.decided_by, count),
         escalated=_shares(Counter({tier: len(of_tier) for tier, of_tier in seen.escalated.items()}), count),
         dead_letters=len(seen.dead),
         triage_usd_per_million=round(triage / count * 1e6, 2),

@@ -12,6 +12,10 @@ from streams import topics_admin
 from topics.catalog import Names
 
 READ_SECONDS_MAX = 30.0
+FETCH_WAIT_MS = 20  # a consumer's stop waits for its last fetch
+
+# For brokers that a test kills: a new one waits until the session of the old is over, nine seconds by default.
+SOON_BACK = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
@@ -68,7 +72,10 @@ class Bus:
     async def read(self, topic: str, isolation: Isolation = "read_committed") -> list[ConsumerRecord]:
         """All records of a topic (full name) that are there now: by partition, then by offset."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap_servers, isolation_level=isolation, enable_auto_commit=False
+            bootstrap_servers=self.bootstrap_servers,
+            isolation_level=isolation,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         async with consumer, asyncio.timeout(READ_SECONDS_MAX):
             await topics_admin.assign(consumer, [topic], from_beginning=True)

@@ -6,13 +6,13 @@ from collections import Counter
 import pytest
 
 from local.kafka import LocalKafka
-from tests.kafka.bus import Bus, Send
+from tests.kafka.bus import SOON_BACK, Bus, Send
 from tests.kafka.engines import FakeStage, Slow, drained, engine, running
 
 
 @pytest.mark.slow
 async def test_a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing() -> None:
-    async with LocalKafka() as kafka:
+    async with LocalKafka(settings=SOON_BACK) as kafka:
         bus = Bus(kafka.bootstrap_servers, "t.")
         topic, out = await bus.topic("in", 4), await bus.topic("out", 2)
         slow = Slow(out, 0.3, every=4)

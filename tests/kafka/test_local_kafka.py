@@ -14,7 +14,7 @@ import pytest
 from local.container import ContainerKafka
 from local.kafka import LocalKafka, LocalKafkaError
 from tests.conftest import IN_DOCKER, no_docker
-from tests.kafka.bus import Bus, Send
+from tests.kafka.bus import SOON_BACK, Bus, Send
 from topics.catalog import DEAD_LETTERS
 from topics.limits import INPUT_VALUE_BYTES_MAX
 
@@ -30,7 +30,7 @@ with LocalKafka() as kafka:
 
 
 async def test_data_survives_a_kill_and_a_restart_at_the_same_address() -> None:
-    async with LocalKafka() as kafka:
+    async with LocalKafka(settings=SOON_BACK) as kafka:
         bus, address = Bus(kafka.bootstrap_servers, "t."), kafka.bootstrap_servers
         topic = await bus.topic("survives", partitions=2)
         await bus.produce(topic, [b"before the kill"])

@@ -15,7 +15,7 @@ from processors.agents.recent import Recent
 from processors.policy import Policy
 from streams import recent
 from tests.conftest import IN_DOCKER
-from tests.kafka.bus import Bus, Send
+from tests.kafka.bus import SOON_BACK, Bus, Send
 from topics import limits
 from topics.catalog import DECISIONS
 
@@ -134,7 +134,7 @@ async def test_what_comes_faster_than_it_can_be_read_is_skipped(bus: Bus, monkey
 @pytest.mark.skipif(IN_DOCKER, reason="SLUICE_KAFKA=docker: this test ends a broker of its own")
 async def test_a_broker_that_ends_and_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RECENT_RETRY_SECONDS", 0.2)
-    async with LocalKafka() as kafka:
+    async with LocalKafka(settings=SOON_BACK) as kafka:
         bus = Bus(kafka.bootstrap_servers, "t.")
         await bus.owned()
         logs = await bus.topic("logs")
