@@ -101,16 +101,16 @@ async def _up(
                 )
                 for task in feeding:
                     task.cancel()
-        console.print("stopped; what Kafka holds is kept in", data, style="dim")
+        console.print(f"stopped; what Kafka holds is kept in {data}", style="dim", highlight=False)
 
 
 def _say_ready(console: Console, policy: Policy, brokers: str, models: str) -> None:
     names = policy.kafka.names
-    console.print(f"[bold green]up[/]  Kafka {brokers}; models: [yellow]{models}[/]", highlight=False)
+    console.print(f"[bold green]up[/]  Kafka {brokers}; models: [yellow]{models}[/]", highlight=False, soft_wrap=True)
     for name, spec in policy.streams.items():
         console.print(f"    {name}: write to {', '.join(spec.topics)}", highlight=False)
     outputs = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS)
-    console.print(f"    read from {', '.join(names.topic(topic) for topic in outputs)}", highlight=False)
+    console.print("    read from " + "\n              ".join(map(names.topic, outputs)), highlight=False)
     console.print(
         f"In another terminal:\n    export KAFKA_BOOTSTRAP_SERVERS={brokers}\n    sluice tail decisions\n"
         "Ctrl-C here ends everything.",

@@ -100,7 +100,8 @@ def read_dialogue(value: bytes | None, format: Format = "auto") -> Turn | Dialog
 
 
 def has_mail_headers(data: bytes) -> bool:
-    """Whether the text begins with mail headers; without them it is all body."""
+    """Whether the text begins with mail headers; without them it is all body. Looks no further than a mail is read."""
+    data = data[: limits.MAIL_PARSE_BYTES_MAX]
     end = data.find(b"\n\n")
     if end < 0:
         end = data.find(b"\r\n\r\n")

@@ -59,7 +59,7 @@ def _table(seen: Collected, seconds: float) -> Table:
         table.add_row(f"  {means}", f"{count:,}", _bar(count / total))
     for tier, colour in (("mini", "cyan"), ("flagship", "magenta")):
         escalated, resolved = len(seen.escalated[tier]), len(seen.resolutions[tier])
-        climbed = f", {seen.climbed_on:,} sent on to flagship" if tier == "mini" else ""
+        climbed = f", {seen.climbed_on:,} sent on to flagship" if tier == "mini" and seen.climbed_on else ""
         table.add_row(f"[{colour}]{tier}[/]", f"{escalated:,}", f"{resolved:,} resolved{climbed}")
     table.add_row("dead letters", f"{len(seen.dead):,}", ", ".join(sorted(set(seen.dead.values()))))
     table.add_row("money", f"${_usd(seen):.4f}", "at list prices; simulated answers cost nothing")

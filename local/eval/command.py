@@ -114,8 +114,9 @@ def evaluate(
             )
         )
         return
-    out = Console(width=max(150, Console().width))
-    out.print(_table(results))
+    out = Console()
+    for table in (_quality(results), _cost(results)):
+        out.print(table, "")
     out.print(f"models: {provider}")
 
 
@@ -249,23 +250,8 @@ def _shares(counts: Counter[str], total: int) -> dict[str, float]:
     return {name: round(count / total, 4) for name, count in counts.most_common()}
 
 
-def _table(results: list[Result]) -> Table:
-    table = Table(
-        *(
-            "source",
-            "messages",
-            "accuracy",
-            "F1",
-            "decided by",
-            "climbs",
-            "$/M triage",
-            "$/M agents",
-            "$/M one call each",
-        ),
-        *("p50 / p99 ms", "msg/s"),
-        box=None,
-        pad_edge=False,
-    )
+def _quality(results: list[Result]) -> Table:
+    table = _columns("source", "messages", "accuracy", "F1", "decided by", "climbs")
     for result in results:
         found = result.score
         f1 = "" if found.f1 is None else f"{found.f1:.3f} {result.positive}"
@@ -278,6 +264,15 @@ def _table(results: list[Result]) -> Table:
             f1,
             ", ".join(f"{means} {share:.0%}" for means, share in result.decided_by.items()),
             ", ".join(f"{tier} {share:.1%}" for tier, share in result.escalated.items() if share),
+        )
+    return table
+
+
+def _cost(results: list[Result]) -> Table:
+    table = _columns("source", "$/M triage", "$/M agents", "$/M one call each", "p50 / p99 ms", "msg/s")
+    for result in results:
+        table.add_row(
+            result.source,
             f"{result.triage_usd_per_million:,.2f}",
             f"{result.agents_usd_per_million:,.2f}",
             f"{result.one_call_each_usd_per_million:,.2f}",
@@ -285,3 +280,7 @@ def _table(results: list[Result]) -> Table:
             f"{result.messages_per_s:,.0f}",
         )
     return table
+
+
+def _columns(*names: str) -> Table:
+    return Table(*names, box=None, pad_edge=False)

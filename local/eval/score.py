@@ -15,7 +15,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Shares between 0 and 1; precision, recall and F1 are None where no class is the positive one."""
+    """Shares between 0 and 1; precision, recall and F1 are None where no class is the positive one, or none was met."""
 
     units: int
     accuracy: float
@@ -37,6 +37,8 @@ def score(judged: Sequence[Judged], positive: str | None) -> Score:
     raised = _positive_units(((one.unit, one.label) for one in judged), positive)
     units = {one.unit for one in judged}
     both = len(gold & raised)
+    if not gold | raised:
+        return Score(len(units), 1.0)  # nothing to find and nothing raised: no share of nothing
     precision = both / len(raised) if raised else 0.0
     recall = both / len(gold) if gold else 0.0
     return Score(

@@ -44,6 +44,9 @@ def load(policies: Path) -> dict[str, SourceSpec]:
             "with --policies."
         )
     tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    for name, table in tables.items():
+        if lacking := [key for key in ("data", "gold", "note") if key not in table]:
+            raise ConfigurationError(f"{file}: [{name}] lacks {', '.join(lacking)}. Its first lines say what they are.")
     return {
         name: SourceSpec(
             name=name,

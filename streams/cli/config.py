@@ -51,8 +51,10 @@ def schema() -> None:
     """Print the JSON Schema of sluice.toml.
 
     \b
-    Example (then `#:schema ./sluice.schema.json` as the first line of sluice.toml):
+    Example:
       sluice config schema > sluice.schema.json
+      # then, as the first line of sluice.toml:
+      #:schema ./sluice.schema.json
     """
     document = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Policy.model_json_schema()
     click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))

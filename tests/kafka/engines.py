@@ -17,7 +17,7 @@ from processors.clock import SystemClock
 from streams import topics_admin
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.stage import Later, Outputs
-from tests.kafka.bus import Bus
+from tests.kafka.bus import FETCH_WAIT_MS, Bus
 from topics import dead_letters
 from topics.catalog import DEAD_LETTERS
 from topics.records import Out, Record
@@ -186,7 +186,7 @@ async def committed(bus: Bus, topic: str, partition: int = 0) -> tuple[int, str]
 
 
 async def _ends(bus: Bus, topic: str) -> dict[TopicPartition, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bus.bootstrap_servers)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bus.bootstrap_servers, fetch_max_wait_ms=FETCH_WAIT_MS)
     async with consumer:
         await topics_admin.assign(consumer, [topic], from_beginning=False)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
