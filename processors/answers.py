@@ -12,6 +12,8 @@ from processors.policy import FieldSpec, Stream
 from topics.limits import FIELD_CHARS_MAX, SUMMARY_CHARS_MAX
 from topics.messages import FieldValue, Verdict
 
+_EXACT_MAX = 2.0**53  # beyond it a float is no exact integer, and from 2**64 on nothing that a Decision can hold
+
 
 @dataclass(frozen=True, slots=True)
 class NoVerdict:
@@ -126,7 +128,7 @@ def _summary(value: object) -> str:
 
 
 def _field(name: str, spec: FieldSpec, pattern: re.Pattern[str] | None, value: object) -> FieldValue:
-    """The value, or None: also for what does not match the pattern or is none of the enum's values."""
+    """The value, or None: also for what does not match the pattern, is none of the enum's values or too large."""
     match spec.type, value:
         case _, None:
             return None
@@ -139,7 +141,7 @@ def _field(name: str, spec: FieldSpec, pattern: re.Pattern[str] | None, value: o
         case "integer", int():
             return value
         case "integer", float() if value.is_integer():  # JSON Schema calls 5.0 an integer
-            return int(value)
+            return int(value) if abs(value) <= _EXACT_MAX else None
         case "enum", str():
             return value if value in spec.values else None
         case "string", str() if pattern is None:

@@ -15,6 +15,7 @@ from streams.sources import FileRecord
 from topics import limits
 
 _OUTSTANDING_MAX = 5_000  # sends not yet acknowledged: bounds memory while the broker is slow
+_OUTSTANDING_BYTES_MAX = 64 * limits.MIB  # may all go in one request, and a broker takes 100 MiB; a larger goes alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,12 @@ async def ingest(
         client_id="sluice-ingest",
     )
     outstanding: deque[tuple[FileRecord, asyncio.Future[RecordMetadata]]] = deque()
-    count = 0
+    outstanding_bytes = count = 0
 
     async def settle() -> None:
+        nonlocal outstanding_bytes
         record, future = outstanding.popleft()
+        outstanding_bytes -= _size(record)
         try:
             metadata = await future
         except MessageSizeTooLargeError:
@@ -62,6 +65,8 @@ async def ingest(
     try:
         await _must_exist(producer, topic)
         async for record in records:
+            while outstanding and outstanding_bytes + _size(record) > _OUTSTANDING_BYTES_MAX:
+                await settle()
             try:
                 future = await producer.send(
                     topic,
@@ -73,6 +78,7 @@ async def ingest(
             except MessageSizeTooLargeError:
                 raise _too_large(record, "any broker", limits.DEAD_LETTER_VALUE_BYTES_MAX) from None
             outstanding.append((record, future))
+            outstanding_bytes += _size(record)
             count += 1
             while outstanding and (outstanding[0][1].done() or len(outstanding) >= _OUTSTANDING_MAX):
                 await settle()
@@ -83,6 +89,10 @@ async def ingest(
             future.cancel()
         await producer.stop()
     return count
+
+
+def _size(record: FileRecord) -> int:
+    return len(record.key or b"") + len(record.value or b"")
 
 
 async def _must_exist(producer: AIOKafkaProducer, topic: str) -> None:

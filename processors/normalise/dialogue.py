@@ -41,7 +41,7 @@ class DialogueNormaliser:
         session = _session(read.conversation, source.key)
         if isinstance(read, Dialogue):
             return self._item(record, source, asked, session, [_told(turn) for turn in read.turns])
-        lines = self._join(record, session, read)
+        lines = self._join(record, asked.tenant, session, read)
         if _speaker(read) != "customer":
             return self._ignored("not the customer's turn", source, asked, session)
         return self._item(record, source, asked, session, lines)
@@ -49,18 +49,22 @@ class DialogueNormaliser:
     def recall(self, record: Record) -> None:
         read = read_dialogue(record.value, self._format)
         if isinstance(read, Turn):
-            self._join(record, _session(read.conversation, source_of(record).key), read)
+            tenant = self._origin.asked(record).tenant
+            self._join(record, tenant, _session(read.conversation, source_of(record).key), read)
 
     def forget(self, topic: str, partition: int) -> None:
         self._open.pop((topic, partition), None)
 
-    def _join(self, record: Record, session: str | None, turn: Turn) -> Sequence[str]:
-        """The conversation's lines with this turn. A turn of no conversation stands alone."""
+    def _join(self, record: Record, tenant: str, session: str | None, turn: Turn) -> Sequence[str]:
+        """The conversation's lines with this turn. A turn of no conversation stands alone.
+
+        Two tenants may well use the same names: what one wrote is never shown with the other's.
+        """
         line = _told(turn)
         if session is None:
             return (line,)
         conversations = self._open.setdefault((record.topic, record.partition), _Conversations())
-        return conversations.join(session, line, record.timestamp, self._turns_max, self._idle_ms)
+        return conversations.join((tenant, session), line, record.timestamp, self._turns_max, self._idle_ms)
 
     def _ignored(self, why: str, source: Source, asked: Asked, session: str | None = None) -> Ignored:
         return Ignored(why, source, self._name, asked.tenant, session, asked.traceparent)
@@ -87,6 +91,9 @@ class DialogueNormaliser:
         )
 
 
+_Name = tuple[str, str]  # tenant and session
+
+
 @dataclass(slots=True)
 class _Window:
     lines: deque[str] = field(default_factory=deque)
@@ -98,17 +105,17 @@ class _Conversations:
     """The open conversations of one partition, the least recently used first; bounded in number and characters."""
 
     def __init__(self) -> None:
-        self._windows: OrderedDict[str, _Window] = OrderedDict()
+        self._windows: OrderedDict[_Name, _Window] = OrderedDict()
         self._chars = 0
 
-    def join(self, session: str, line: str, at_ms: int, turns_max: int, idle_ms: int) -> Sequence[str]:
-        window = self._windows.get(session)
+    def join(self, name: _Name, line: str, at_ms: int, turns_max: int, idle_ms: int) -> Sequence[str]:
+        window = self._windows.get(name)
         if window is not None and at_ms - window.last_ms > idle_ms:
-            self._close(session)
+            self._close(name)
             window = None
         if window is None:
-            window = self._windows[session] = _Window(last_ms=at_ms)
-        self._windows.move_to_end(session)
+            window = self._windows[name] = _Window(last_ms=at_ms)
+        self._windows.move_to_end(name)
         window.last_ms = max(window.last_ms, at_ms)
         window.lines.append(line)
         self._grow(window, len(line))
@@ -122,8 +129,8 @@ class _Conversations:
         window.chars += chars
         self._chars += chars
 
-    def _close(self, session: str) -> None:
-        self._chars -= self._windows.pop(session).chars
+    def _close(self, name: _Name) -> None:
+        self._chars -= self._windows.pop(name).chars
 
 
 def _session(conversation: str | None, key: str | None) -> str | None:

@@ -30,6 +30,7 @@ class Attempts:
         self._clock = clock
         self._rng = rng
         self._settings = settings
+        self.waiting_for_budget = 0  # records: they find out nothing about the account or the provider
         self._budget_open_at = 0.0  # when the budget that was last told about has money again
 
     async def run(self, later: Later) -> Outputs:
@@ -38,14 +39,15 @@ class Attempts:
         failures = unavailable = 0
         unavailable_since = 0.0
         while True:
-            probing = await intake.enter()
             try:
-                outputs = await _once(later)
+                outputs = await self._attempt(later)
             except BudgetSpent as error:
                 RETRIED.labels(self._stage, error.code).inc()
+                unavailable = 0
                 await self._wait_for_budget(error)
             except AccountError as error:
                 RETRIED.labels(self._stage, error.code).inc()
+                unavailable = 0  # somebody answered; and what is waited for now is no outage
                 intake.refused(error)
             except ProviderUnavailable as error:
                 RETRIED.labels(self._stage, type(error).__name__).inc()
@@ -72,8 +74,14 @@ class Attempts:
             else:
                 intake.answered()
                 return outputs
-            finally:
-                intake.leave(probing)
+
+    async def _attempt(self, later: Later) -> Outputs:
+        """A probe gives its turn away with its attempt: what it then waits for, others must not."""
+        probing = await self._intake.enter()
+        try:
+            return await _once(later)
+        finally:
+            self._intake.leave(probing)
 
     async def _wait_for_budget(self, error: BudgetSpent) -> None:
         """A budget is one stream's, so intake is not held: its records wait, its partitions fill, others go on."""
@@ -83,8 +91,13 @@ class Attempts:
             log.error("%s: %s; its records wait %.0f s, nothing is lost", self._stage, error, error.retry_after_s)
         paused = PAUSED.labels(self._stage, error.code)
         paused.set(1)
-        await self._clock.sleep(error.retry_after_s)
-        paused.set(0)
+        self.waiting_for_budget += 1
+        try:
+            await self._clock.sleep(error.retry_after_s)
+        finally:
+            self.waiting_for_budget -= 1
+            if self.waiting_for_budget == 0:
+                paused.set(0)
 
     async def _wait(self, times: int, *, at_least_s: float) -> None:
         """Grows twofold; the jitter keeps records that failed together from coming back together."""

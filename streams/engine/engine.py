@@ -115,8 +115,8 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _work(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         self._tasks = tasks
-        attempts = Attempts(self._name, self._intake, clock=self._clock, rng=self._rng, settings=self._settings)
-        self._calls = Calls(self._name, tasks, attempts)
+        self._attempts = Attempts(self._name, self._intake, clock=self._clock, rng=self._rng, settings=self._settings)
+        self._calls = Calls(self._name, tasks, self._attempts)
         self._consumer.subscribe(list(self._topics), listener=self)
         polling = tasks.create_task(self._poll(), name=f"{self._name} poll")
         await stop.wait()
@@ -134,7 +134,8 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
         while True:
             partitions = self._partitions
             asked: list[TopicPartition] = []
-            if self._intake.held is None or self._calls.in_flight == 0:  # without a call nobody would ever find out
+            calling = self._calls.in_flight - self._attempts.waiting_for_budget
+            if self._intake.held is None or calling == 0:  # without a call nobody would ever find out
                 asked = [partition for partition, state in partitions.items() if state.has_room()]
             # A partition without room is not paused but not asked: pausing would drop what is prefetched of it.
             try:

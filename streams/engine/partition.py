@@ -177,7 +177,7 @@ class Partition:
         """Takes nothing more; what is in hand is dropped, but for the calls in flight."""
         if self._in_hand is None:
             return
-        if not self._closing.is_set():
+        if not self._closing.is_set() and self._partition in self._consumer.assignment():  # else it is being revoked
             self._consumer.pause(self._partition)
         self._in_hand.let_go()
         self._in_hand = None

@@ -13,6 +13,7 @@ from processors.errors import (
     AccountSpent,
     AnswerInvalid,
     AnswerRefused,
+    BudgetSpent,
     ProviderUnavailable,
     RequestRefused,
 )
@@ -216,6 +217,30 @@ async def test_a_provider_that_is_away_for_a_while_loses_nothing_and_for_too_lon
     letters = await dead_letters(bus)
     assert letters == {1: (b"v1", "attempts_exhausted", attempts[1])}
     assert attempts[1] > 2
+
+
+async def test_records_that_wait_for_their_budget_do_not_keep_intake_held_for_others(bus: Bus) -> None:
+    """An outage holds intake, and those who met it cannot find out that it is over: their budget is spent meanwhile."""
+    topic, out = await bus.topic("in", 2), await bus.topic("out")
+    attempts = Counter[bytes]()
+
+    async def later(record: Record) -> Outputs:
+        attempts[name(record)] += 1
+        if record.partition == 0 and attempts[name(record)] == 1:
+            raise ProviderUnavailable("timeout", retry_after_s=0.05)
+        if record.partition == 0:
+            raise BudgetSpent("1 USD of this day is spent", retry_after_s=50_000.0)
+        return (Out(out, None, name(record), ()),)
+
+    an_engine = engine(bus, FakeStage(out, lambda record: functools.partial(later, record)), shutdown_seconds=1.0)
+    async with running(an_engine):
+        await bus.produce(topic, [Send(b"x", partition=0)] * 3)
+        await until(lambda: sum(attempts.values()) == 6)
+        assert an_engine.health().held == "provider_unavailable"
+        await bus.produce(topic, [Send(b"x", partition=1)])
+        await count(bus, out, 1)
+        assert an_engine.health().held is None
+    assert await bus.values(out) == [b"1/0"]
 
 
 async def test_a_stop_does_not_wait_for_an_account_that_is_closed(bus: Bus) -> None:

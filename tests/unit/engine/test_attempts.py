@@ -171,3 +171,27 @@ async def test_a_probe_that_is_cancelled_hands_its_turn_on(
     assert await second == OUTPUTS
     assert first.cancelled()
     assert intake.held is None
+
+
+async def test_a_probe_that_has_to_wait_for_its_budget_hands_its_turn_on(
+    attempts: Attempts, intake: Intake, clock: ManualClock
+) -> None:
+    spent = Script(AccountSpent("no credit", 15.0), BudgetSpent("1 USD of this day is spent", retry_after_s=50_000.0))
+    first = asyncio.create_task(attempts.run(spent))
+    second = asyncio.create_task(attempts.run(Script(AccountSpent("no credit", 15.0))))
+    await clock.advance(60.0)
+    assert not first.done()
+    assert second.done(), "the account is open again, and the other stream's budget has money"
+    assert intake.held is None
+    first.cancel()
+
+
+async def test_a_spent_budget_is_no_outage_however_long_it_lasts(attempts: Attempts, clock: ManualClock) -> None:
+    later = Script(
+        ProviderUnavailable("timeout"),
+        BudgetSpent("1 USD of this day is spent", retry_after_s=50_000.0),
+        ProviderUnavailable("timeout"),
+        AccountSpent("no credit", retry_after_s=50_000.0),
+        ProviderUnavailable("timeout"),
+    )
+    assert await outcome(attempts, later, clock, 200_000.0) == OUTPUTS

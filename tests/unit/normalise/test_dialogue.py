@@ -53,6 +53,18 @@ def test_conversations_partitions_and_topics_are_apart() -> None:
     assert text_of(chat.read(turn("customer", "four", topic="other"))) == "customer: four"
 
 
+def test_tenants_that_use_the_same_name_for_a_conversation_are_apart_also_after_a_restart() -> None:
+    def of(tenant: bytes, text: str) -> FakeRecord:
+        return turn("customer", text, headers=(("tenant", tenant),))
+
+    before, after = normaliser(), normaliser()
+    before.read(of(b"acme", "our secret"))
+    after.recall(of(b"acme", "our secret"))
+    for chat in (before, after):
+        assert text_of(chat.read(of(b"globex", "Hi"))) == "customer: Hi"
+        assert text_of(chat.read(of(b"acme", "more"))) == "customer: our secret\ncustomer: more"
+
+
 def test_the_key_is_the_conversation_where_the_value_names_none() -> None:
     chat = normaliser()
     chat.read(turn("customer", "one", None, key=b"c9"))

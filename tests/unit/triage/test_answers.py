@@ -85,6 +85,7 @@ def test_a_property_that_is_missing(name):
         ("cause", "fire", None),  # none of the values
         ("service", "d" * (FIELD_CHARS_MAX + 1), "d" * FIELD_CHARS_MAX),
         ("count", 5.0, 5),
+        ("count", 1e300, None),  # no Decision can hold it
         ("share", 2, 2),
         ("paid", None, None),
     ],
