@@ -18,7 +18,7 @@ def resolve(text: str, env: Mapping[str, str], key: str) -> str:
         found = env.get(match["name"]) or match["default"]
         if found is None:
             raise ConfigurationError(
-                f"{key} = \"{text}\": the environment variable {match['name']} is not set. "
+                f'{key} = "{text}": the environment variable {match["name"]} is not set. '
                 f"Set it, or write the value into {key}"
             )
         return found

@@ -158,9 +158,13 @@ class Partition:
     async def _start(self, transactions: Transactions) -> InHand:
         await transactions.start()  # 1
         self._committed = (offset, metadata) = await self._offsets.committed(self._partition)  # 2
+        tracker = Tracker.resume(offset, metadata)
+        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        if end < tracker.inherited_end:  # what comes there next would be taken for done
+            raise RuntimeError(_lost_place(tracker.inherited_end, end))
         in_hand = InHand(
             self._partition,
-            Tracker.resume(offset, metadata),
+            tracker,
             max(0, offset - self._stage.lookback(self._partition.topic)),
             stage=self._stage,
             stage_name=self._stage_name,
@@ -223,10 +227,7 @@ class Partition:
 
     def _lose_place(self, in_hand: InHand, offset: int) -> None:
         """The broker no longer has the offset that we stand at. To decide again is wrong, and so is to go on."""
-        self._lost_place = (
-            f"offset {in_hand.position} lies beyond the partition's end, the consumer was sent back to {offset}: the "
-            "broker lost records, or the topic was made anew; in the first case move the group's offset by hand"
-        )
+        self._lost_place = _lost_place(in_hand.position, offset)
         in_hand.results.set()
         in_hand.enough.set()
 
@@ -244,3 +245,10 @@ class Partition:
         if attempts > 2:
             self._failures += 1  # not even a dead letter without a value is taken: wait, and more and more
         log.warning("%s: dead letter for offset %d of %s: %s", self._stage_name, record.offset, self._partition, detail)
+
+
+def _lost_place(stood_at: int, offset: int) -> str:
+    return (
+        f"offset {stood_at} lies beyond the partition's end, {offset} is where it goes on: the broker lost records, or "
+        "the topic was made anew; in the first case move the group's offset by hand"
+    )

@@ -283,14 +283,18 @@ async def test_an_unreachable_broker_is_told_at_once() -> None:
         await an_engine.run(asyncio.Event())
 
 
+@pytest.mark.parametrize("lookback", [0, 998])
 async def test_a_broker_that_lost_records_stops_the_partition_rather_than_deciding_again(
-    bus: Bus, caplog: pytest.LogCaptureFixture
+    bus: Bus, caplog: pytest.LogCaptureFixture, lookback: int
 ) -> None:
-    """The committed offset lies beyond the partition's end; aiokafka silently goes back to the beginning."""
+    """The committed offset lies beyond the partition's end; aiokafka silently goes back to the beginning.
+
+    With a look back there is something to read before that offset, and what comes next would be taken for done.
+    """
     topic, out = await bus.topic("in"), await bus.topic("out")
     await bus.produce(topic, [b"x"] * 5)
     await move_offset(bus, topic, 1_000)
-    async with running(engine(bus, FakeStage(out))):
+    async with running(engine(bus, FakeStage(out, lookback=lookback))):
         await until(lambda: "offset 1000 lies beyond the partition's end" in caplog.text)
         await asyncio.sleep(0.3)
     assert await bus.values(out) == []

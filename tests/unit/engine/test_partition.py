@@ -49,6 +49,9 @@ class FakeConsumer:
         self._check(partition)
         return self.offset
 
+    async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(partitions, 0)
+
     def _check(self, partition: TopicPartition) -> None:
         if partition not in self.assigned:
             self.refused.set()
