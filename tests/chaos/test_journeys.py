@@ -29,6 +29,7 @@ pytestmark = [
 
 SLUICE = Path(sys.executable).with_name("sluice")
 EXAMPLES = Path(__file__).parents[2] / "examples"
+README = EXAMPLES.parent / "README.md"
 SECONDS_MAX = 150.0  # a loaded machine starts a broker and three Python processes
 GONE_SECONDS_MAX = 30.0  # a broker is given ten to end in order
 
@@ -169,6 +170,12 @@ async def test_the_examples_run_against_sluice_up(desk: Desk) -> None:
         assert code == 0, output
         assert len(output.splitlines()) >= 3
         assert re.match(r"\w+/\d+/\d+ \| (mini|flagship) \| \w+ \| \w+ \| ", output)
+        [consumer] = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+        consumer = consumer.replace("localhost:9092", f"{HOST}:{port}")
+        async with desk.started(sys.executable, "-u", "-c", consumer) as printing:
+            await read_until(printing, r"\w+/\d+/\d+ \S+")
+            printing.kill()
+            await printing.wait()
         line = f"a line of ours, {uuid.uuid4()}"
         code, output = await desk.run(sys.executable, EXAMPLES / "produce_logs.py", "logs", env=env, lines=line + "\n")
         assert code == 0, output
