@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from processors.agents.recent import Recent
 from processors.items import Item
@@ -47,7 +46,7 @@ async def follow(store: Recent, bootstrap_servers: str, policy: Policy, stop: as
         try:
             await consumer.start()
             await _Feed(store, consumer, normalisers, decisions).run(stop)
-        except KafkaError as error:
+        except Exception as error:  # noqa: BLE001 the feed is best effort: agents go on without it
             log.warning("recent messages are not followed for now", extra={"error": repr(error)})
             await _pause(stop, limits.RECENT_RETRY_SECONDS)
         finally:

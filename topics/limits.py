@@ -41,9 +41,9 @@ RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: abou
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
-TRANSACTION_RECORDS_MAX = 10_000  # a partition: results gathered for one transaction; building it takes about 50 ms
+TRANSACTION_RECORDS_MAX = 5_000  # a partition: results gathered for one transaction; building it takes about 25 ms
 TRANSACTION_INTERVAL_SECONDS = 0.05  # results are gathered this long; four round trips a transaction cost as much
-POLL_RECORDS_MAX = 2_000  # one poll: handling them holds the event loop for about 10 ms
+POLL_RECORDS_MAX = 500  # one poll: triage on memory hits holds the event loop for about 20 ms with them
 OUTPUT_BATCH_BYTES = 256 * KIB  # far below a topic's default max.message.bytes, which counts the whole batch
 SESSION_TIMEOUT_MS = 10_000  # a killed worker's partitions go to others after this long
 TRANSACTION_TIMEOUT_MS = 10_000  # an abandoned transaction hides every other record of its partitions for that long

@@ -148,6 +148,7 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
                 if not error.retriable:
                     raise
                 log.warning("%s: the poll failed and is tried again: %r", self._name, error)
+                self._polled_at = self._clock.monotonic()
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
             self._polled_at = self._clock.monotonic()
@@ -159,6 +160,7 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._lag_reported_at = self._polled_at
                 for state in self._partitions.values():
                     state.report_lag()
+            await asyncio.sleep(0)  # getmany does not give way while it has records at hand: commits would starve
 
     # --- rebalance: called by aiokafka -----------------------------------------------------------
 
