@@ -77,7 +77,7 @@ class LocalKafka:
         data_dir: Path | None = None,
         port: int | None = None,
         *,
-        heap_mb: int = 512,
+        heap_mb: int = 1024,  # a record of 64 MiB is copied several times
         start_seconds_max: float = 60.0,
         settings: Mapping[str, str] | None = None,
         say: Say = print,

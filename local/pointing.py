@@ -1,4 +1,4 @@
-"""A policy pointed at what stands in on this machine, whichever broker and models it names itself."""
+"""A policy pointed elsewhere: at what stands in on this machine, or at topics apart from everything else."""
 
 from processors.gateway.prices import BUILT_IN
 from processors.policy import Policy, Provider, Tiers, TierSettings
@@ -27,3 +27,12 @@ def at_models(policy: Policy) -> Policy:
     provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses")
     tiers = Tiers(nano=tier("nano"), mini=tier("mini"), flagship=tier("flagship"))
     return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers})
+
+
+def under(policy: Policy, prefix: str) -> Policy:
+    """The policy with Sluice's topics and its inputs under `prefix`: what a trial writes touches nobody's topics."""
+    streams = {
+        name: stream.model_copy(update={"topics": tuple(prefix + topic for topic in stream.topics)})
+        for name, stream in policy.streams.items()
+    }
+    return policy.model_copy(update={"kafka": policy.kafka.model_copy(update={"prefix": prefix}), "streams": streams})

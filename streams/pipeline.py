@@ -13,13 +13,14 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Literal, assert_never
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from processors.agents.recent import Recent
 from processors.clock import Clock
 from processors.gateway.gateway import Gateway
 from processors.memory import Memory
-from processors.normalise.normaliser import normaliser_for
+from processors.normalise.normaliser import Normaliser, normaliser_for
 from processors.policy import Policy
 from processors.triage import Triage
 from streams import probes, recent, settings, spend, topics_admin
@@ -29,9 +30,6 @@ from streams.settings import Runtime
 from streams.stages import AgentStage, TriageStage
 from topics import catalog, dead_letters, limits
 from topics.messages import AgentTier
-
-if TYPE_CHECKING:
-    from processors.agents.resolver import Resolver
 
 log = logging.getLogger("sluice.pipeline")
 
@@ -58,42 +56,18 @@ async def run(
     async with AsyncExitStack() as open_:
         on_spend = await open_.enter_async_context(spend.writer(brokers, names))
         gateway = await open_.enter_async_context(Gateway(policy, env=env, clock=clock, rng=rng, on_spend=on_spend))
-        followers = asyncio.Event()  # set once the stages are done: what only serves them ends after them
-        recents = Recent() if set(stages) & {"mini", "flagship"} else None
-        resolver = _resolvers(policy, gateway, recents, env, clock, rng) if recents else None
-        engines: dict[catalog.Stage, Engine] = {}
-        for name in stages:
-            stage: Stage
-            read: Mapping[str, Literal["earliest", "latest"]]
-            match name:
-                case "triage":
-                    memory = Memory(limits.MEMORY_ENTRIES_MAX)
-                    triages = {
-                        stream: Triage(stream, spec, policy, gateway, clock=clock, rng=rng, memory=memory)
-                        for stream, spec in policy.streams.items()
-                    }
-                    for triage in triages.values():
-                        open_.push_async_callback(triage.close)
-                    stage = TriageStage(
-                        names,
-                        {
-                            topic: (normaliser_for(stream, spec), triages[stream], spec.ordered)
-                            for stream, spec in policy.streams.items()
-                            for topic in spec.topics
-                        },
-                        clock,
-                    )
-                    read = {topic: spec.start for spec in policy.streams.values() for topic in spec.topics}
-                case "mini" | "flagship":
-                    assert resolver is not None
-                    stage = AgentStage(names, name, resolver(name), clock)
-                    read = {names.topic(catalog.escalations(name)): "earliest"}
-                case _:
-                    assert_never(name)
-            engines[name] = Engine(
-                stage,
+        wired: dict[catalog.Stage, _Wired] = {}
+        recents: Recent | None = None
+        if "triage" in stages:
+            wired["triage"] = _triage(policy, gateway, clock, rng, open_)
+        if agents := [tier for tier in get_args(AgentTier) if tier in stages]:
+            recents = Recent()
+            wired |= _agents(policy, agents, gateway, recents, env, clock, rng)
+        engines = {
+            name: Engine(
+                stage.stage,
                 stage_name=name,
-                topics=read,
+                topics=stage.reads,
                 names=names,
                 bootstrap_servers=brokers,
                 clock=clock,
@@ -103,6 +77,8 @@ async def run(
                     dead_letters.dead_letter, stage=name, topic=names.topic(catalog.DEAD_LETTERS)
                 ),
             )
+            for name, stage in wired.items()
+        }
         await open_.enter_async_context(
             probes.serve(
                 runtime.http_host,
@@ -112,27 +88,60 @@ async def run(
         )
         log.info("running", extra={"stages": ",".join(stages), "brokers": brokers, "prefix": policy.kafka.prefix})
         on_ready()
+        served = asyncio.Event()  # what only serves the stages ends after them
         async with asyncio.TaskGroup() as tasks:
             if recents is not None:
-                tasks.create_task(recent.follow(recents, brokers, policy, followers))
+                tasks.create_task(recent.follow(recents, brokers, policy, served))
             async with asyncio.TaskGroup() as running:
                 for engine in engines.values():
                     running.create_task(engine.run(stop))
-            followers.set()
+            served.set()
     log.info("stopped", extra={"stages": ",".join(stages)})
 
 
-def _resolvers(
-    policy: Policy, gateway: Gateway, recents: Recent, env: Mapping[str, str], clock: Clock, rng: random.Random
-) -> "Callable[[AgentTier], Resolver]":
-    """A tier's agents, all with the same tools."""
+@dataclass(frozen=True, slots=True)
+class _Wired:
+    """A stage, and the topics that it reads with where a new group begins each."""
+
+    stage: Stage
+    reads: Mapping[str, Literal["earliest", "latest"]]
+
+
+def _triage(policy: Policy, gateway: Gateway, clock: Clock, rng: random.Random, open_: AsyncExitStack) -> _Wired:
+    """inputs → decisions, escalations.*; one memory for all streams."""
+    memory = Memory(limits.MEMORY_ENTRIES_MAX)
+    topics: dict[str, tuple[Normaliser, Triage, Literal["none", "key"]]] = {}
+    for name, stream in policy.streams.items():
+        triage = Triage(name, stream, policy, gateway, clock=clock, rng=rng, memory=memory)
+        open_.push_async_callback(triage.close)
+        topics |= {topic: (normaliser_for(name, stream), triage, stream.ordered) for topic in stream.topics}
+    reads = {topic: stream.start for stream in policy.streams.values() for topic in stream.topics}
+    return _Wired(TriageStage(policy.kafka.names, topics, clock), reads)
+
+
+def _agents(
+    policy: Policy,
+    tiers: Sequence[AgentTier],
+    gateway: Gateway,
+    recents: Recent,
+    env: Mapping[str, str],
+    clock: Clock,
+    rng: random.Random,
+) -> dict[catalog.Stage, _Wired]:
+    """escalations.<tier> → resolutions, or the next tier's escalations; all tiers with the same tools."""
     from processors.agents.resolver import Resolver  # their library takes seconds to load: not for triage, nor --help
     from processors.agents.toolbox import Toolbox
 
-    toolbox = Toolbox.of(policy.agents, recents, clock, env)
-    return lambda tier: Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng)
+    names, toolbox = policy.kafka.names, Toolbox.of(policy.agents, recents, clock, env)
+    return {
+        tier: _Wired(
+            AgentStage(names, tier, Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng), clock),
+            {names.topic(catalog.escalations(tier)): "earliest"},
+        )
+        for tier in tiers
+    }
 
 
 def _inputs(policy: Policy) -> list[str]:
     """Every topic that triage reads."""
-    return [topic for spec in policy.streams.values() for topic in spec.topics]
+    return [topic for stream in policy.streams.values() for topic in stream.topics]

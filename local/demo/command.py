@@ -38,6 +38,7 @@ class _Outside:
     policy: Policy
     provider: str
     env: Mapping[str, str]
+    prefix: str = ""  # of the input topics
 
 
 @click.command()
@@ -93,11 +94,16 @@ def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool)
 async def _demo(console: Console, messages: int, seed: int, external: bool) -> dict[str, object]:
     samples = list(generate(seed, messages))
     async with contextlib.AsyncExitStack() as closing:
+        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sluice-demo-")))
+        database = {"OPS_DB_URL": closing.enter_context(demo_policy.database(folder))}
         if external:
-            outside = _Outside(demo_policy.load(), "your own (--external)", os.environ)
+            prefix = f"sluice-demo-{int(time.time())}."  # nobody's topics but the demo's own
+            policy = pointing.under(demo_policy.load(), prefix)
+            outside = _Outside(policy, "your own (--external)", os.environ | database, prefix)
+            console.print(f"topics: {prefix}*, kept for you to look at and delete", highlight=False)
         else:
-            outside = await closing.enter_async_context(_stood_in(console, samples, seed))
-        feeds = _feeds(samples, time.time())
+            outside = await closing.enter_async_context(_stood_in(console, samples, seed, folder, database))
+        feeds = _feeds(samples, time.time(), outside.prefix)
         started = time.monotonic()
         with progress.shown(console) as show:
             seen = await drive(outside.policy, feeds, outside.env, seed=seed, on_progress=show)
@@ -118,21 +124,22 @@ async def _demo(console: Console, messages: int, seed: int, external: bool) -> d
 
 
 @contextlib.asynccontextmanager
-async def _stood_in(console: Console, samples: list[Sample], seed: int) -> AsyncIterator[_Outside]:
+async def _stood_in(
+    console: Console, samples: list[Sample], seed: int, folder: Path, env: Mapping[str, str]
+) -> AsyncIterator[_Outside]:
     """A local Kafka and the simulated provider, which knows the samples' gold."""
-    with tempfile.TemporaryDirectory(prefix="sluice-demo-") as folder, demo_policy.database(Path(folder)) as database:
-        gold = jsonl.write(samples, Path(folder) / "gold")
-        console.print("starting Kafka and the simulated models …", style="dim")
-        async with (
-            LocalKafka(say=lambda sentence: console.print(sentence, style="dim")) as kafka,
-            simulated.provider(list(gold), seed=seed) as provider,
-        ):
-            console.print(f"Kafka {kafka.bootstrap_servers}; models: [bold yellow]{provider.name}[/]")
-            env = dict(provider.env) | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "OPS_DB_URL": database}
-            yield _Outside(pointing.at_models(demo_policy.load()), provider.name, env)
+    gold = jsonl.write(samples, folder / "gold")
+    console.print("starting Kafka and the simulated models …", style="dim")
+    async with (
+        LocalKafka(say=lambda sentence: console.print(sentence, style="dim")) as kafka,
+        simulated.provider(list(gold), seed=seed) as provider,
+    ):
+        console.print(f"Kafka {kafka.bootstrap_servers}; models: [bold yellow]{provider.name}[/]")
+        env = dict(env) | dict(provider.env) | {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
+        yield _Outside(pointing.at_models(demo_policy.load()), provider.name, env)
 
 
-def _feeds(samples: list[Sample], now_s: float) -> list[Feed]:
+def _feeds(samples: list[Sample], now_s: float, prefix: str) -> list[Feed]:
     """A feed a topic; the story ends now, and is told in _FEED_SECONDS."""
     first, last = samples[0].time.timestamp(), samples[-1].time.timestamp()
     by_topic: dict[str, list[Sample]] = {}
@@ -154,4 +161,4 @@ def _feeds(samples: list[Sample], now_s: float) -> list[Feed]:
             )
 
     began = time.monotonic()
-    return [Feed(topic, told(of_topic, began)) for topic, of_topic in by_topic.items()]
+    return [Feed(prefix + topic, told(of_topic, began)) for topic, of_topic in by_topic.items()]

@@ -139,9 +139,8 @@ async def _evaluate(
             file = data / spec.data
             policy = settings.load(policies / f"{spec.name}.toml")
             prefix = f"eval.{int(time.time())}.{spec.name}."
-            policy = policy.model_copy(update={"kafka": policy.kafka.model_copy(update={"prefix": prefix})})
             [topic] = next(iter(policy.streams.values())).topics
-            policy = _renamed(policy, prefix + topic)
+            policy = pointing.under(policy, prefix)
             if kafka is not None:
                 policy = pointing.at_broker(policy, kafka.bootstrap_servers)
             console.print(f"{spec.name}: {file}")
@@ -238,12 +237,6 @@ async def _limited(file: Path, limit: int | None) -> AsyncIterator[FileRecord]:
             return
         count += 1
         yield record
-
-
-def _renamed(policy: Policy, topic: str) -> Policy:
-    """The policy with its one stream reading `topic`."""
-    streams = {name: stream.model_copy(update={"topics": (topic,)}) for name, stream in policy.streams.items()}
-    return policy.model_copy(update={"streams": streams})
 
 
 def _shares(counts: Counter[str], total: int) -> dict[str, float]:

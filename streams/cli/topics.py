@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import click
+import orjson
 
 from streams import settings, topics_admin
 from streams.settings import Runtime
@@ -22,8 +23,9 @@ def topics() -> None:
 
 @topics.command()
 @click.option("--inputs", is_flag=True, help="Create the policy's input topics too, where they are missing.")
+@click.option("--json", "as_json", is_flag=True, help="One object: created, configured, unchanged.")
 @click.pass_obj
-def apply(runtime: Runtime, inputs: bool) -> None:
+def apply(runtime: Runtime, inputs: bool, as_json: bool) -> None:
     """Create what is missing; nothing is ever removed or shrunk.
 
     \b
@@ -40,13 +42,17 @@ def apply(runtime: Runtime, inputs: bool) -> None:
             inputs=[topic for stream in policy.streams.values() for topic in stream.topics] if inputs else [],
         )
     )
+    if as_json:
+        click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
+        return
     for line in report.lines():
         click.echo(line)
 
 
 @topics.command()
+@click.option("--json", "as_json", is_flag=True, help="One object with every problem.")
 @click.pass_obj
-def check(runtime: Runtime) -> None:
+def check(runtime: Runtime, as_json: bool) -> None:
     """Say what differs from what the stages need; exit code 1 where anything does.
 
     \b
@@ -58,11 +64,13 @@ def check(runtime: Runtime) -> None:
         topics_admin.check(
             settings.bootstrap_servers(policy.kafka),
             policy.kafka.names,
+            replication_factor=policy.kafka.replication_factor,
             inputs=[topic for stream in policy.streams.values() for topic in stream.topics],
         )
     )
-    for problem in problems:
-        click.echo(problem)
+    if as_json:
+        click.echo(orjson.dumps({"problems": problems}, option=orjson.OPT_INDENT_2))
+    else:
+        click.echo("\n".join(problems) or "all topics are as they should be")
     if problems:
         sys.exit(1)
-    click.echo("all topics are as they should be")

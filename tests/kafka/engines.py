@@ -147,13 +147,14 @@ async def until(true: Callable[[], Any], what: str = "what the test waits for") 
 
 
 async def lag(bus: Bus, topic: str) -> int | None:
-    """Ends of the partitions less what triage has committed, as a lag scaler computes it; None: nothing committed."""
+    """Ends of the partitions less what triage has committed, as a lag scaler computes it; None: not all committed.
+    A partition that never had a record needs no commit."""
     async with topics_admin.connected(bus.bootstrap_servers) as admin:
         try:
             committed = await admin.list_consumer_group_offsets(bus.names.group("triage"))
         except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
             return None
-    ends = await _ends(bus, topic)
+    ends = {partition: end for partition, end in (await _ends(bus, topic)).items() if end}
     if not ends.keys() <= committed.keys():
         return None
     return sum(end - committed[partition].offset for partition, end in ends.items())

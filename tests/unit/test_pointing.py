@@ -62,3 +62,10 @@ def test_no_tier_asks_another_server_than_the_stand_in(policy: Policy) -> None:
 
 def test_the_stand_in_serves_the_models_with_a_built_in_price() -> None:
     assert MODELS.keys() == BUILT_IN.keys()
+
+
+def test_a_trial_touches_nobodys_topics() -> None:
+    policy = pointing.under(Policy.model_validate(tomllib.loads(_POLICY)), "trial.")
+    assert policy.streams["logs"].topics == ("trial.logs",)
+    assert policy.kafka.prefix == "trial."
+    assert policy.stream_of("trial.logs") == "logs"
