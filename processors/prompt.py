@@ -110,7 +110,7 @@ def _answer(stream: Stream) -> Sequence[str]:
         "- priority: 0 to 100, the order of work: 90 and more cannot wait, 50 is for today, under 20 needs no one",
     ]
     if stream.summary is not None:
-        lines.append(f"- summary: {stream.summary} that tells a busy colleague what the message is about")
+        lines.append(f"- summary: what the message is about, as {stream.summary}")
     if stream.fields:
         lines.append("- fields: the fields above, each a value or null")
     return lines

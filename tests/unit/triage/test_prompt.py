@@ -41,7 +41,7 @@ def test_the_policy_is_in_the_instructions():
         "- service (string): The failing service",
         "- cause (one of disk, network)",
         r"matches [A-Z]{2}\d{6}",
-        "- summary: one sentence",
+        "- summary: what the message is about, as one sentence",
     ):
         assert told in instructions
 
