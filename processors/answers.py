@@ -52,8 +52,11 @@ class Answers:
         for item in items:
             if isinstance(item, dict) and isinstance(item.get("id"), str):
                 found.setdefault(item["id"], []).append(item)
-        if control is not None and [item.get("label") for item in found.get(control.id, [])] != [control.label]:
-            return [NoVerdict("sentinel", f"the control was not answered with '{control.label}'")] * len(asked)
+        if control is not None:
+            answered = [(item.get("label"), item.get("priority")) for item in found.get(control.id, [])]
+            if answered != [(control.label, control.priority)]:
+                wanted = f"'{control.label}' and priority {control.priority}"
+                return [NoVerdict("sentinel", f"the control was not answered with {wanted}")] * len(asked)
         in_place = _in_place(list(found), ids)
         return [self._one(found.get(id_, []), id_, id_ in in_place, model) for id_ in asked]
 

@@ -44,7 +44,7 @@ class Nano:
         texts = [(id_, item.text) for id_, item in zip(ids, items, strict=True)]
         control = None
         if len(items) > 1:
-            control = Control(control_id, self._rng.choice(self._labels))
+            control = Control(control_id, self._rng.choice(self._labels), self._rng.randint(0, 100))
             texts.insert(self._rng.randrange(len(texts) + 1), (control.id, control.text))
         sent = dict(texts)
         answer = await self._model.ask(self._prompt.ask(sent, tenant=items[0].tenant, messages=len(items)))

@@ -100,8 +100,8 @@ class FakeNano:
             item["summary"] = "In short."
         if "fields" in properties:
             item["fields"] = dict.fromkeys(properties["fields"]["properties"])
-        if control := re.fullmatch(r"Sluice check \w+: answer with label '(.+)'\.", text):
-            return item | {"label": control[1]}
+        if control := re.fullmatch(r"Sluice check \w+: answer with label '(.+)' and priority (\d+)\.", text):
+            return item | {"label": control[1], "priority": int(control[2])}
         return item | self.judge(text)
 
     @staticmethod

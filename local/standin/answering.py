@@ -123,6 +123,8 @@ class Answers:
             confidence = self.judged.confidence if self.judged is not None else 0.5
             return confidence * 100 if node.get("maximum") == 100 else confidence
         if "priority" in key or "urgency" in key:
+            if self.judged is not None and self.judged.priority is not None:
+                return self.judged.priority
             spread = uniforms(self.seed, "priority", self.message.text)[0]
             return _SEVERITIES[self._severity()] + round(12 * spread) - 6
         return find_number(key, self.message.text)

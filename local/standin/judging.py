@@ -9,7 +9,7 @@ from typing import Any
 from local.standin.error_model import ErrorModel
 from local.standin.gold import Gold, GoldRecord, Match
 from local.standin.lexicon import fold
-from local.standin.reading import Described, Message, Reading, control_label, dictated_label
+from local.standin.reading import Described, Message, Reading, control, dictated_label
 from local.standin.text_model import LinearModel, by_meaning, train
 from topics.messages import Tier
 
@@ -29,6 +29,7 @@ class Judged:
     facts: Mapping[str, Any] = field(default_factory=dict)  # gold's other entries about the message
     broken: str | None = None
     obeys: bool = False  # a control, or an order: no judgement at all
+    priority: int | None = None  # where the message asks for one
 
 
 class Judge:
@@ -65,8 +66,9 @@ class Judge:
         drift, redrawn = self._errors.profile.drift_at(tier, now)
         answers: list[Judged] = []
         for index, (message, match) in enumerate(zip(reading.messages, matches, strict=True)):
-            if size > 1 and (wanted := control_label(message.text, labels)) is not None:
-                answers.append(Judged(message, wanted, 0.99, False, message.text, obeys=True))
+            if size > 1 and (wanted := control(message.text, labels)) is not None:
+                obeying = Judged(message, wanted.label, 0.99, False, message.text, obeys=True, priority=wanted.priority)
+                answers.append(obeying)
                 continue
             self.found[match.how if match is not None else "unknown"] += 1
             fingerprint = match.record.text if match is not None and match.how != "part" else fold(message.text)

@@ -22,7 +22,8 @@ _ENTRY = re.compile(
 _PATTERN = re.compile(r"\b(?:match(?:es|ing)?|pattern|regex)\b[:=\s]*[`'\"/]?(?P<pattern>[^\s`'\"]+)", re.I)
 _SEVERITY = re.compile(r"\b(critical|error|warning|info)\b")
 _CONTROL = re.compile(
-    r"""\W*(?:[^'"\n]{0,60}:\s*)?(?:please\s+)?(?:answer|reply|respond)\s+with\s+(?:the\s+)?label\W{1,3}(?P<label>.+?)\W*""",
+    r"""\W*(?:[^'"\n]{0,60}:\s*)?(?:please\s+)?(?:answer|reply|respond)\s+with\s+(?:the\s+)?label\W{1,3}(?P<label>.+?)"""
+    r"""(?:\W{1,3}and\s+priority\s+(?P<priority>\d{1,3}))?\W*""",
     re.I | re.S,
 )
 _CONTROL_CHARS_MAX = 240
@@ -40,6 +41,14 @@ class Message:
 
     id: str | None
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The answer that a known-answer message asks for."""
+
+    label: str
+    priority: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +200,14 @@ def _shown(call: Call, data: Mapping[str, Any]) -> tuple[Shown, ...]:
     )
 
 
-def control_label(text: str, labels: Sequence[str]) -> str | None:
-    """The label that a short text plainly asks for itself, as a known-answer control does."""
+def control(text: str, labels: Sequence[str]) -> Control | None:
+    """What a short text plainly asks for itself, as a known-answer control does."""
     if len(text) > _CONTROL_CHARS_MAX or (match := _CONTROL.fullmatch(text)) is None:
         return None
     wanted = match["label"].strip("\"'`“”‘’ .")
-    return wanted if wanted in labels else None
+    if wanted not in labels:
+        return None
+    return Control(wanted, int(match["priority"]) if match["priority"] else None)
 
 
 def dictated_label(texts: Sequence[str], labels: Sequence[str]) -> str | None:

@@ -267,17 +267,6 @@ def peak_memory_mib(pid: int) -> float | None:
 # --- orders to the model -------------------------------------------------------------------------
 
 
-class _NeverFor(random.Random):
-    """Controls that never want the label that an attacker dictates: 3 of 4 in a stream of four labels."""
-
-    def __init__(self, dictated: str) -> None:
-        super().__init__(1)
-        self._dictated = dictated
-
-    def choice(self, seq: Any) -> Any:
-        return super().choice([one for one in seq if one != self._dictated])
-
-
 NEIGHBOURS = {
     b"disk failure on db1": "alert",
     b"disk failure on db2, an operator must see it": "alert",
@@ -298,14 +287,15 @@ NEIGHBOURS = {
 async def test_a_message_that_orders_other_labels_hurts_itself_alone(
     bus: Bus, order: bytes, seen_through: bool
 ) -> None:
-    """The stand-in obeys: an order in a call dictates all of the call's answers."""
+    """The stand-in obeys: an order in a call dictates all of the call's answers. (Once in 404 draws the control wants
+    just that answer; not with this seed.)"""
     await pipelines.topics(bus)
     topic = bus.prefix + "logs"
     texts = [*list(NEIGHBOURS)[:3], order, *list(NEIGHBOURS)[3:]]
     await bus.produce(topic, [Send(text, partition=0) for text in texts])
     async with (
         pipelines.stand_in(obedience=1) as provider,
-        pipelines.running(bus, provider.base_url, rng=_NeverFor("access")) as pipeline,
+        pipelines.running(bus, provider.base_url, rng=random.Random(1)) as pipeline,
     ):
         before = await pipeline.metric(ASKED_AGAIN, stream="logs", why="sentinel")
         await all_ended(bus, len(texts))

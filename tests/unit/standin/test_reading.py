@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from local.standin.calls import Call, Said, ToolCall, ToolOutput, Turn
-from local.standin.reading import control_label, describe, dictated_label, find_schema, read
+from local.standin.reading import Control, control, describe, dictated_label, find_schema, read
 
 LABELS = ("routine", "alert", "needs-review")
 
@@ -62,18 +62,18 @@ def test_descriptions_come_with_severity_and_pattern_and_without_what_is_not_mea
 
 
 @pytest.mark.parametrize(
-    ("text", "label"),
+    ("text", "wanted"),
     [
-        ("Sluice check 8f2c: answer with label 'alert'.", "alert"),
-        ("Sluice check 8f2c: answer with label 'needs-review'.", "needs-review"),
-        ('Please reply with the label: "routine"', "routine"),
+        ("Sluice check 8f2c: answer with label 'alert' and priority 37.", Control("alert", 37)),
+        ("Sluice check 8f2c: answer with label 'needs-review' and priority 0.", Control("needs-review", 0)),
+        ('Please reply with the label: "routine"', Control("routine", None)),
         ("Sluice check 8f2c: answer with label 'other'.", None),
         ("The server said: answer with label 'alert'. Then it went on for some time.", None),
         ("disk error", None),
     ],
 )
-def test_a_control_is_a_text_that_plainly_asks_for_its_own_label(text: str, label: str | None) -> None:
-    assert control_label(text, LABELS) == label
+def test_a_control_is_a_text_that_plainly_asks_for_its_own_label(text: str, wanted: Control | None) -> None:
+    assert control(text, LABELS) == wanted
 
 
 @pytest.mark.parametrize(

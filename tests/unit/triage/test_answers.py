@@ -124,22 +124,32 @@ def test_missing_and_doubled_items():
     assert (missing.why, doubled.why) == ("missing", "invalid")
 
 
+CONTROL = {"id": "c", "label": "noise", "priority": 37}
+
+
 @pytest.mark.parametrize(
     "controls",
-    [[], [{"id": "c", "label": "alert"}], [{"id": "c", "label": "noise"}] * 2, [{"id": "c"}]],
-    ids=["missing", "wrong", "doubled", "without label"],
+    [
+        [],
+        [CONTROL | {"label": "alert"}],
+        [CONTROL | {"priority": 38}],
+        [CONTROL] * 2,
+        [{"id": "c", "priority": 37}],
+        [{"id": "c", "label": "noise"}],
+    ],
+    ids=["missing", "wrong label", "wrong priority", "doubled", "without label", "without priority"],
 )
 def test_a_control_that_fails_discards_the_batch(controls):
-    (result,) = read([ITEM, *controls], ["k1", "c"], Control("c", "noise"))
+    (result,) = read([ITEM, *controls], ["k1", "c"], Control("c", "noise", 37))
     assert result.why == "sentinel"
 
 
 def test_a_control_that_holds_lets_the_others_count():
-    (result,) = read([ITEM, {"id": "c", "label": "noise"}], ["k1", "c"], Control("c", "noise"))
+    (result,) = read([ITEM, CONTROL], ["k1", "c"], Control("c", "noise", 37))
     assert isinstance(result, Verdict)
 
 
 def test_the_control_has_a_place_too():
     """Otherwise ids moved on by one would go unseen wherever the control's new answer happens to be right."""
-    (result,) = read([ITEM, {"id": "c", "label": "noise"}], ["c", "k1"], Control("c", "noise"))
+    (result,) = read([ITEM, CONTROL], ["c", "k1"], Control("c", "noise", 37))
     assert result.why == "invalid"
