@@ -62,6 +62,7 @@ async def run(
             wired["triage"] = _triage(policy, gateway, clock, rng, open_)
         if agents := [tier for tier in get_args(AgentTier) if tier in stages]:
             recents = Recent()
+            open_.callback(recents.close)
             wired |= _agents(policy, agents, gateway, recents, env, clock, rng)
         engines = {
             name: Engine(

@@ -5,6 +5,7 @@ Nothing here is a source of truth: it is fed as far as a worker can afford, forg
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -57,6 +58,7 @@ class Recent:
         """Messages before this time were not all kept."""
         self._messages_max = messages_max
         self._db = sqlite3.connect(":memory:", isolation_level=None)
+        self._close = weakref.finalize(self, self._db.close)
         self._db.executescript(
             """
             CREATE TABLE messages (
@@ -79,7 +81,8 @@ class Recent:
         return True
 
     def close(self) -> None:
-        self._db.close()
+        """Frees the memory; a store that nobody closes does so when it is let go."""
+        self._close()
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import tomllib
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -242,8 +243,8 @@ def test_one_mail_orders_the_model_about(samples: list[Sample]) -> None:
 
 
 def test_agents_find_the_evidence_of_the_story(samples: list[Sample], tmp_path: Path) -> None:
-    with demo_policy.database(tmp_path) as url:
-        rows = sqlite3.connect(url.removeprefix("sqlite:///")).execute(
+    with demo_policy.database(tmp_path) as url, closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as db:
+        rows = db.execute(
             "SELECT o.order_id, p.amount_eur FROM orders o JOIN payments p USING (order_id) "
             "WHERE o.customer_id = 'c-48213' AND o.ships_to LIKE '%locker%'"
         )
