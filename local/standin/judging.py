@@ -28,7 +28,6 @@ class Judged:
     fingerprint: str
     facts: Mapping[str, Any] = field(default_factory=dict)  # gold's other entries about the message
     broken: str | None = None
-    obeys: bool = False  # a control, or an order: no judgement at all
     priority: int | None = None  # where the message asks for one
 
 
@@ -60,14 +59,14 @@ class Judge:
         texts = [message.text for message in reading.messages]
         size = len(texts)
         if self._errors.profile.obedience and (dictated := dictated_label(texts, labels)) is not None:
-            return [Judged(m, dictated, 0.99, False, m.text, obeys=True) for m in reading.messages]
+            return [Judged(m, dictated, 0.99, False, m.text) for m in reading.messages]
         matches = [self._gold.find(text) for text in texts]
         mixed = len({match.record.source for match in matches if match is not None}) > 1
         drift, redrawn = self._errors.profile.drift_at(tier, now)
         answers: list[Judged] = []
         for index, (message, match) in enumerate(zip(reading.messages, matches, strict=True)):
             if size > 1 and (wanted := control(message.text, labels)) is not None:
-                obeying = Judged(message, wanted.label, 0.99, False, message.text, obeys=True, priority=wanted.priority)
+                obeying = Judged(message, wanted.label, 0.99, False, message.text, priority=wanted.priority)
                 answers.append(obeying)
                 continue
             self.found[match.how if match is not None else "unknown"] += 1

@@ -36,11 +36,6 @@ class Intake:
             return self._account
         return _UNAVAILABLE if self._streak >= _STREAK else None
 
-    @property
-    def account_closed(self) -> bool:
-        """Whether work in hand cannot end before the operator acts."""
-        return self._account is not None
-
     async def enter(self) -> bool:
         """Returns when the caller may try; True says that it is the probe. Cancelled, it leaves nothing behind."""
         if self._account is None:
