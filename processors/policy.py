@@ -72,7 +72,8 @@ class Kafka(_Frozen):
     """`host:port`, several with commas."""
     prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9.-]{0,60}$")
     """Of every topic, group and transactional id that Sluice owns."""
-    delivery: Literal["exactly_once"] = "exactly_once"
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """`at_least_once`: no transactions; what was published just before a crash may be published again."""
     replication_factor: int = Field(default=1, ge=1, le=9)
     """Of the topics that `sluice topics apply` creates."""
     partitions: int = Field(default=8, ge=1, le=1000)
@@ -147,8 +148,10 @@ class Tenant(_Frozen):
 
 class Budget(_Frozen):
     usd_per_hour: float = Field(gt=0)
-    when_spent: Literal["stop"] = "stop"
-    """`stop`: the stream's intake pauses until the hour is over; nothing is lost."""
+    when_spent: Literal["stop", "park"] = "stop"
+    """Until the hour is over. `stop`: the stream's intake pauses. `park`: records that need a model go to the topic
+    `parked`, and rules and memory go on deciding the others; not for dialogues, nor where order is kept. Nothing is
+    lost by either."""
 
 
 class Window(_Frozen):
@@ -286,6 +289,12 @@ class Stream(_Frozen):
     def _names_fit(self) -> Self:
         if "ignored" in self.labels:
             raise ValueError("label 'ignored' is Sluice's own, for records that are not judged: choose another name")
+        parks = self.budget is not None and self.budget.when_spent == "park"
+        if parks and (self.ordered == "key" or self.kind == "dialogue"):
+            raise ValueError(
+                'budget.when_spent = "park" takes records out of their order, and this stream keeps that of each key: '
+                'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else "")
+            )
         for rule in self.rules:
             if rule.then.label is not None and rule.then.label not in self.labels:
                 raise ValueError(

@@ -25,6 +25,8 @@ from processors.policy import Policy
 from processors.triage import Triage
 from streams import probes, recent, settings, spend, topics_admin
 from streams.engine.engine import Engine, EngineSettings
+from streams.engine.kafka import KafkaBroker
+from streams.engine.room import Room
 from streams.engine.stage import Stage
 from streams.settings import Runtime
 from streams.stages import AgentStage, TriageStage
@@ -64,16 +66,22 @@ async def run(
             recents = Recent()
             open_.callback(recents.close)
             wired |= _agents(policy, agents, gateway, recents, env, clock, rng)
+        room = Room()
         engines = {
             name: Engine(
                 stage.stage,
                 stage_name=name,
                 topics=stage.reads,
                 names=names,
-                bootstrap_servers=brokers,
+                broker=KafkaBroker(brokers),
                 clock=clock,
                 rng=rng,
-                settings=EngineSettings(shutdown_seconds=runtime.shutdown_seconds),
+                settings=EngineSettings(
+                    delivery=policy.kafka.delivery,
+                    instance_id=runtime.instance_id,
+                    shutdown_seconds=runtime.shutdown_seconds,
+                ),
+                room=room,
                 dead_letter=functools.partial(
                     dead_letters.dead_letter, stage=name, topic=names.topic(catalog.DEAD_LETTERS)
                 ),

@@ -34,6 +34,9 @@ class Runtime(BaseSettings):
     """Where `/metrics`, `/live` and `/ready` are served."""
     http_port: int = Field(default=9464, ge=0, le=65535)
     """0: a free one, said in the log."""
+    instance_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
+    """A name that this worker keeps over restarts, as a StatefulSet's pod has: its partitions then wait for it as long
+    as the session lasts (10 s), and no other worker is disturbed. No two workers of a stage may share one."""
     shutdown_seconds: float = Field(default=limits.SHUTDOWN_SECONDS_MAX, gt=0, le=600)
     """From SIGTERM to exit; shorter than the pod's grace."""
 

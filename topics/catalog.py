@@ -78,8 +78,37 @@ DEAD_LETTERS = Topic(
     retention_ms=30 * DAY_MS,
     max_message_bytes=limits.DEAD_LETTER_VALUE_BYTES_MAX,
 )
+PARKED = Topic(
+    name="parked",
+    about="Records that wait for hours, byte for byte, until they are due; when that is and their origin are headers",
+    key="the input record's key, byte for byte",
+    value=None,
+    retention_ms=30 * DAY_MS,
+    max_message_bytes=limits.DEAD_LETTER_VALUE_BYTES_MAX,
+)
+REPLAYS = Topic(
+    name="replays",
+    about="Dead letters that were sent back, so that none is sent back twice",
+    key="message id of the dead letter",
+    value=messages.Replay,
+    partitions=1,
+    retention_ms=90 * DAY_MS,
+    cleanup="compact,delete",
+)
 
-OWNED: tuple[Topic, ...] = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, SPEND, DEAD_LETTERS)
+OWNED: tuple[Topic, ...] = (
+    DECISIONS,
+    ESCALATIONS_MINI,
+    ESCALATIONS_FLAGSHIP,
+    RESOLUTIONS,
+    SPEND,
+    DEAD_LETTERS,
+    PARKED,
+    REPLAYS,
+)
+
+SEGMENT_MS = 7 * DAY_MS  # Kafka's default segment.ms: a record may stay that much longer than its retention
+assert REPLAYS.retention_ms > DEAD_LETTERS.retention_ms + SEGMENT_MS, "what was sent back must not be forgotten sooner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +127,15 @@ class Names:
     def transactional_id(self, stage: Stage, topic: str, partition: int) -> str:
         """One a (group, topic, partition): starting a producer with it fences the partition's last owner."""
         return f"{self.prefix}{stage}.{topic}.{partition}"
+
+    def shared_transactional_id(self, stage: Stage, worker: str) -> str:
+        """One a worker, where its partitions are too many for a producer each."""
+        return f"{self.prefix}{stage}.worker.{worker}"
+
+    @property
+    def replayer(self) -> str:
+        """The transactional id of `sluice replay`, one for all: a run fences the one before it."""
+        return f"{self.prefix}replay"
 
 
 def escalations(tier: messages.AgentTier) -> Topic:

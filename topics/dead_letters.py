@@ -1,19 +1,48 @@
 """Dead letters: the record byte for byte, and in headers where it comes from and why nobody could decide it.
 
 Headers carry two names for the same: `sluice.*`, and Kafka Connect's `__connect.errors.*`, which its tools read.
+They come last, after the record's own, so that a dead letter can be turned into the record again.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from topics import limits
 from topics.messages import Rejected
-from topics.records import Out, Record
+from topics.records import Headers, Out, Record
 
-OWN: Final = "sluice."
-CONNECT: Final = "__connect.errors."
+REPLAY_OF: Final = "sluice-replay-of"
+"""On a record that was sent back: the message id under which its sender wrote it."""
+REPLAYS: Final = "sluice-replays"
+"""On a record that was sent back: how often it was."""
 
 # Connect's stage that fits: reading a value, or doing something with it
 _READING = frozenset({"undecodable", "unknown_shape", "too_large"})
+
+
+class NotADeadLetter(ValueError):
+    """A record without the headers of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """What the headers of a dead letter say."""
+
+    topic: str  # that the record was read from
+    partition: int
+    offset: int
+    timestamp_ms: int  # the record's
+    reason: str
+    error: str
+    headers: Sequence[tuple[str, bytes]]  # the record's own, in their order
+    replays: int  # how often the record had been sent back before it died
+    replay_of: str  # message id of the record as its sender wrote it
+
+    def replayed(self) -> Headers:
+        """The headers with which the record goes back: its own, and those that tell how often it went."""
+        own = [(name, value) for name, value in self.headers if name not in (REPLAY_OF, REPLAYS)]
+        return [*own, (REPLAY_OF, self.replay_of.encode()), (REPLAYS, b"%d" % (self.replays + 1))]
 
 
 def dead_letter(record: Record, rejected: Rejected, *, stage: str, topic: str) -> Out:
@@ -41,9 +70,51 @@ def dead_letter(record: Record, rejected: Rejected, *, stage: str, topic: str) -
         "__connect.errors.exception.class.name": f"sluice.errors.{rejected.reason}",
         "__connect.errors.exception.message": error,
     }
-    headers = [(name, value) for name, value in record.headers if not name.startswith((OWN, CONNECT))]
+    headers = list(record.headers[: _death(record.headers)])
     headers += [(name, str(value).encode(errors="replace")) for name, value in told.items()]
     return Out(topic, record.key, record.value, headers)
+
+
+def read(headers: Headers) -> DeadLetter:
+    """A dead letter's headers, taken apart. Raises NotADeadLetter."""
+    death = _death(headers)
+    told = {name: value.decode(errors="replace") for name, value in headers[death:] if name in HEADERS}
+    own = headers[:death]
+    try:
+        topic, partition, offset, timestamp_ms = (
+            told[f"sluice.origin.{part}"] for part in ("topic", "partition", "offset", "timestamp")
+        )
+        return DeadLetter(
+            topic=topic,
+            partition=int(partition),
+            offset=int(offset),
+            timestamp_ms=int(timestamp_ms),
+            reason=told["sluice.reason"],
+            error=told["sluice.error"],
+            headers=own,
+            replays=_replays(own),
+            replay_of=next(
+                (value.decode(errors="replace") for name, value in own if name == REPLAY_OF and value),
+                f"{topic}/{partition}/{offset}",
+            ),
+        )
+    except (KeyError, ValueError) as error:
+        raise NotADeadLetter(f"header {error} is missing or wrong") from None
+
+
+def _death(headers: Headers) -> int:
+    """Where the headers of the last death begin. A name alone does not tell: a sender may use it as well."""
+    names = [name for name, _ in headers]
+    for begin in range(len(names) - len(_OURS), -1, -1):
+        if names[begin] == _OURS[0] and names[begin : begin + len(_OURS)] == _OURS:
+            return begin
+    return len(names)
+
+
+def _replays(headers: Headers) -> int:
+    """0 where the header is missing, or is not ours."""
+    told = next((value for name, value in headers if name == REPLAYS and value), b"0")
+    return int(told) if told.isdigit() and len(told) <= 9 else 0
 
 
 HEADERS: Final = {
@@ -66,4 +137,6 @@ HEADERS: Final = {
     "__connect.errors.exception.class.name": "The reason, as `sluice.errors.undecodable`",
     "__connect.errors.exception.message": "As sluice.error",
 }
-"""What each header says; every value is UTF-8 text."""
+"""What each header says; every value is UTF-8 text. In the order in which they are written."""
+
+_OURS = [name for name in HEADERS if name.startswith("sluice.")]

@@ -34,19 +34,31 @@ DEAD_LETTER_ERROR_CHARS_MAX = 2_000  # of the error in a dead letter's headers
 
 # --- one process ---------------------------------------------------------------------------------
 INFLIGHT_RECORDS_MAX = 1_000  # a partition: records that wait for a model or an agent
-INFLIGHT_BYTES_MAX = 64 * MIB  # a partition: values taken from Kafka and not yet committed; one record may exceed it
+INFLIGHT_BYTES_MAX = 64 * MIB  # a partition: values taken from Kafka that wait for a model
+HELD_BYTES_MAX = 128 * MIB  # a process: values that wait, and outputs that are not committed; one poll may exceed it
 LINE_SHAPES_MAX = 4_096  # log lines that differ in digits only, kept with their template: at most 40 MB
+LINE_LAYOUTS_MAX = 16_384  # the same, kept with what is read from where: about 20 MB, at most 60
+LINE_LAYOUT_BYTES_MAX = 1 * KIB  # of such a line; longer ones are read anew each time
 MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 100 MB at 500 bytes an entry
+KNOWN_DECISIONS_MAX = 16_384  # a stream: decisions kept as JSON, to be given again: about 20 MB, at most 60
+KNOWN_DECISION_CHARS_MAX = 2_000  # of one of them: a log line's has about 500
 RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: about 60 MB
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
-TRANSACTION_RECORDS_MAX = 5_000  # a partition: results gathered for one transaction; building it takes about 25 ms
+PRODUCERS_MAX = 8  # a worker: one a partition fences at once; more than that would crowd the broker with transactions
+TRANSACTION_RECORDS_MAX = 5_000  # results gathered for one transaction
+TRANSACTION_BYTES_MAX = 8 * MIB  # of their outputs, about; one output may exceed it
 TRANSACTION_INTERVAL_SECONDS = 0.05  # results are gathered this long; four round trips a transaction cost as much
+PREFETCH_BYTES_MAX = 32 * MIB  # fetched and not yet polled; one more answer of a broker may exceed it
+FETCH_BYTES_MAX = 8 * MIB  # one answer of a broker, which is in memory twice for a moment; a larger record comes alone
+PARTITION_FETCH_BYTES_MAX = 1 * MIB  # of one partition in it
+FETCH_WAIT_MS_MAX = 50  # a broker waits so long for a record to come; other questions to it wait too
 POLL_RECORDS_MAX = 500  # one poll: triage on memory hits holds the event loop for about 20 ms with them
 OUTPUT_BATCH_BYTES = 256 * KIB  # far below a topic's default max.message.bytes, which counts the whole batch
 SESSION_TIMEOUT_MS = 10_000  # a killed worker's partitions go to others after this long
 TRANSACTION_TIMEOUT_MS = 10_000  # an abandoned transaction hides every other record of its partitions for that long
+STABLE_OFFSETS_SECONDS_MAX = 15.0  # until the transaction that changes a committed offset has ended
 REVOKE_SECONDS_MAX = 1.5  # a rebalance is eager: every member waits for the slowest to let go
 SHUTDOWN_SECONDS_MAX = 20.0  # SIGTERM to exit; a pod's grace (30 s) is longer
 ATTEMPTS_MAX = 4  # of one record that fails by itself (invalid answers, internal errors); then dead-letters
@@ -54,6 +66,13 @@ PROVIDER_OUTAGE_SECONDS_MAX = 3_600.0  # a record whose calls find no provider t
 HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
 BROKER_ANSWER_SECONDS_MAX = 5.0  # of one request to a broker; then its address is taken for wrong
 TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader
+
+# --- replay --------------------------------------------------------------------------------------
+REPLAYS_MAX = 3  # of one record: what died as often again is poison, and a person should look at it
+REPLAY_RECORDS_MAX = 1_000  # in one transaction: what it holds is hidden from every reader until its end
+REPLAY_BYTES_MAX = 16 * MIB  # in one transaction; a larger record goes alone
+REPLAY_EXAMPLES_MAX = 5  # shown of what goes back
+REPLAY_SILENCE_SECONDS_MAX = 30.0  # without an answer from the broker
 
 # --- models --------------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
@@ -110,11 +129,15 @@ assert INPUT_VALUE_BYTES_MAX < DEAD_LETTER_VALUE_BYTES_MAX, "what is refused mus
 assert REVOKE_SECONDS_MAX < SHUTDOWN_SECONDS_MAX < 30.0, "shutdown ends inside the pod's grace"
 assert OUTPUT_BATCH_BYTES < OUTPUT_RECORD_BYTES_MAX, "a batch of several records is never refused as too large"
 assert INPUT_VALUE_BYTES_MAX <= INFLIGHT_BYTES_MAX
+assert PARTITION_FETCH_BYTES_MAX <= FETCH_BYTES_MAX <= PREFETCH_BYTES_MAX
+assert REPLAY_BYTES_MAX <= DEAD_LETTER_VALUE_BYTES_MAX, "they may all go in one request"
 assert REVOKE_SECONDS_MAX * 1000 < TRANSACTION_TIMEOUT_MS
+assert TRANSACTION_TIMEOUT_MS < STABLE_OFFSETS_SECONDS_MAX * 1000
 assert CONNECT_SECONDS_MAX < CALL_SECONDS_MAX < PROVIDER_OUTAGE_SECONDS_MAX
 assert CALLS_IN_FLIGHT_FIRST <= CALLS_IN_FLIGHT_MAX <= GATEWAY_QUEUE_MAX
 assert TURN_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX, "the turn that is judged must be shown"
 assert LOG_LINE_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX
+assert LINE_LAYOUT_BYTES_MAX <= LOG_LINE_CHARS_MAX, "a line that has a layout is shown whole"
 assert 0 < AGENT_SUBTASKS_SHARE < 1, "the decision needs its part"
 assert RUNBOOK_SECTIONS_MAX * 1_000 <= TOOL_OUTPUT_CHARS_MAX, "a section has room for a procedure"
 assert RECENT_LOOKBACK_RECORDS <= RECENT_MESSAGES_MAX, "what is read back is not forgotten at once"

@@ -197,6 +197,29 @@ DeadLetterReason = Literal[
 ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """A dead letter that was sent back to the topic it came from, written in the transaction that sent it."""
+
+    id: Annotated[str, Field(description="Message id of the dead letter: topic/partition/offset")]
+    letter_at_ms: Annotated[
+        int, Field(description="The dead letter's timestamp: tells it from another of its id, should the topic be new")
+    ]
+    of: Annotated[str, Field(description="Message id of the record as its sender wrote it")]
+    to: Annotated[str, Field(description="Message id of the record that was written")]
+    reason: Annotated[str, Field(description="Why the record had died")]
+    replays: Annotated[int, Field(ge=1, description="How often the record has been sent back, this time included")]
+    at_ms: Annotated[int, Field(description="When it was sent back, epoch milliseconds")]
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A record that has to wait for hours: it goes to `parked`, byte for byte, and is taken up again when it is due."""
+
+    until_ms: int  # epoch milliseconds
+    why: str  # for a person
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """A record that cannot be decided: it goes to `dead-letters`, byte for byte."""

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from pydantic.json_schema import GenerateJsonSchema
 
-from topics import dead_letters
-from topics.catalog import DEAD_LETTERS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, OWNED, Names, Topic
+from topics import dead_letters, parked
+from topics.catalog import DEAD_LETTERS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, OWNED, PARKED, Names, Topic
 from topics.codec import adapter
 
 SCHEMA_VERSION = 1  # grows when a field changes its meaning; added optional fields do not count
@@ -36,6 +36,11 @@ class _Plain(GenerateJsonSchema):
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
+
+
+_READ_BACK = (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, PARKED)
+# Topics that carry other topics' records: the message's name, and the headers that are added
+_AS_READ = {DEAD_LETTERS: ("DeadLetter", dead_letters.HEADERS), PARKED: ("Parked", parked.HEADERS)}
 
 
 def json_schema(topic: Topic) -> Schema:
@@ -74,7 +79,7 @@ def asyncapi(names: Names, version: str) -> Schema:
                 "messages": [{"$ref": f"#/channels/{topic.name}/messages/{_message_name(topic)}"}],
             }
             for topic in OWNED
-            for action in (("send", "receive") if topic in (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP) else ("send",))
+            for action in (("send", "receive") if topic in _READ_BACK else ("send",))
         },
         "components": {
             "messages": {_message_name(topic): _message(topic) for topic in OWNED},
@@ -123,8 +128,8 @@ def _channel(topic: Topic, names: Names) -> Schema:
 
 def _message(topic: Topic) -> Schema:
     headers, required = dict(_EVENT_HEADERS), [name for name in _EVENT_HEADERS if name != "traceparent"]
-    if topic is DEAD_LETTERS:
-        headers = {name: {"type": "string", "description": about} for name, about in dead_letters.HEADERS.items()}
+    if topic.value is None:
+        headers = {name: {"type": "string", "description": about} for name, about in _AS_READ[topic][1].items()}
         required = list(headers)
     message: Schema = {
         "name": _message_name(topic),
@@ -141,7 +146,7 @@ def _message(topic: Topic) -> Schema:
 
 
 def _message_name(topic: Topic) -> str:
-    return "DeadLetter" if topic.value is None else topic.value.__name__
+    return _AS_READ[topic][0] if topic.value is None else topic.value.__name__
 
 
 if __name__ == "__main__":

@@ -130,7 +130,8 @@ class Producer(Protocol):
 
     async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> Awaitable[object]:
         """Batches of one partition are sent one after the other, in this order. What is given is the broker's answer:
-        it raises MessageSizeTooLargeError or RecordListTooLargeError where the batch is refused for its size."""
+        it raises MessageSizeTooLargeError or RecordListTooLargeError where the batch is refused for its size. Nobody
+        has to await it: after another failure nobody will."""
         ...
 
     async def begin(self) -> None: ...

@@ -1,28 +1,27 @@
 """The poll loop of one stage: gives records to partitions, follows rebalances, shuts down in order."""
 
 import asyncio
-import functools
 import logging
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from processors.clock import Clock
-from streams import topics_admin
 from streams.engine.attempts import Attempts
+from streams.engine.broker import Broker, Membership, Producer
 from streams.engine.calls import Calls
+from streams.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from streams.engine.in_hand import DeadLetter
 from streams.engine.intake import Intake
 from streams.engine.offsets import Offsets, Start
 from streams.engine.partition import Partition
+from streams.engine.publisher import Publisher
+from streams.engine.room import Room
 from streams.engine.settings import EngineSettings, Health
 from streams.engine.stage import Stage
-from streams.engine.transactions import Transactions
 from topics import catalog
 
 __all__ = ["Engine", "EngineSettings", "Health"]
@@ -31,15 +30,13 @@ log = logging.getLogger(__name__)
 
 _POLL_MS = 200
 _POLL_SOON_MS = 20  # while a partition is full or starting: it may have room at any moment
-_NOBODY = TopicPartition("", -1)  # asked when no partition has room: a poll must be, or the group takes us for dead
 _LAG_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
-_METADATA_MS = 60_000  # new partitions of an input are noticed within a minute
 _LEAVE_SECONDS_MAX = 3.0
 _TOPIC_BEGINNING = -1  # in place of a partition's number, in the transactional id that begins a `latest` topic
 
 
-class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
+class Engine:
     """Runs one stage as a member of its consumer group. Several may run in one event loop."""
 
     def __init__(
@@ -49,25 +46,32 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
         stage_name: catalog.Stage,
         topics: Mapping[str, Start],
         names: catalog.Names,
-        bootstrap_servers: str,
+        broker: Broker,
         clock: Clock,
         rng: random.Random,
         dead_letter: DeadLetter,
         settings: EngineSettings = EngineSettings(),  # noqa: B008 frozen
+        room: Room | None = None,
+        parked_topic: str | None = None,
     ) -> None:
-        """`topics`: the inputs, and where a new group begins each."""
+        """`topics`: the inputs, and where a new group begins each. `room`: shared with the process's other engines.
+        `parked_topic`: where the stage's Parked records wait, and are taken up again."""
         self._stage = stage
         self._name: catalog.Stage = stage_name
-        self._topics = dict(topics)
+        self._topics = dict(topics) if parked_topic is None else {**topics, parked_topic: "earliest"}
+        self._parked_topic = parked_topic
         self._names = names
         self._group = names.group(stage_name)
-        self._bootstrap_servers = bootstrap_servers
+        self._broker = broker
         self._clock = clock
         self._rng = rng
         self._dead_letter = dead_letter
         self._settings = settings
+        self._room = room or Room()
+        self._shared_id = settings.instance_id or f"{rng.getrandbits(64):016x}"  # of a producer for many partitions
         self._intake = Intake(stage_name, clock)
-        self._partitions: dict[TopicPartition, Partition] = {}
+        self._partitions: dict[TopicPartition, tuple[Partition, Publisher]] = {}
+        self._publishers: list[Publisher] = []
         self._joined = False
         self._stopping = False
         self._polled_at = clock.monotonic()
@@ -75,11 +79,10 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def health(self) -> Health:
         """For probes; cheap."""
-        partitions = self._partitions.values()
         return Health(
-            joined=self._joined and all(partition.serving for partition in partitions),
-            partitions=len(partitions),
-            in_flight=sum(partition.waiting for partition in partitions),
+            joined=self._joined and all(publisher.serving for publisher in self._publishers),
+            partitions=len(self._partitions),
+            in_flight=self._waiting,
             held=self._intake.held,
             poll_age_s=self._clock.monotonic() - self._polled_at,
         )
@@ -87,28 +90,22 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then ends within `shutdown_seconds`: intake first, then what is in flight.
 
-        Raises BrokerUnreachable, and KafkaError where the group or a topic is refused; nothing is lost by either.
+        Raises KafkaError where no broker answers, or the group or a topic is refused; nothing is lost by either.
         """
         async with AsyncExitStack() as open_:
-            self._consumer = AIOKafkaConsumer(
-                group_id=self._group,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",  # of an offset that has expired; where a group begins is ours to say
-                isolation_level="read_committed",
+            self._member = self._broker.member(
+                self._group,
                 session_timeout_ms=self._settings.session_timeout_ms,
-                heartbeat_interval_ms=self._settings.session_timeout_ms // 4,
-                metadata_max_age_ms=_METADATA_MS,
-                bootstrap_servers=self._bootstrap_servers,
+                instance_id=self._settings.instance_id,
             )
             open_.push_async_callback(self._leave)
-            admin = await open_.enter_async_context(topics_admin.connected(self._bootstrap_servers))
-            await self._consumer.start()
+            await self._member.start()
             self._offsets = Offsets(
-                self._consumer,
-                admin,
-                group=self._group,
+                self._member,
                 starts=self._topics,
-                starter=lambda topic: self._transactions(TopicPartition(topic, _TOPIC_BEGINNING)),
+                beginner=lambda topic: self._exactly_once(
+                    self._names.transactional_id(self._name, topic, _TOPIC_BEGINNING), self._member.membership()
+                ),
             )
             async with asyncio.TaskGroup() as tasks:
                 await self._work(tasks, stop)
@@ -117,7 +114,7 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
         self._tasks = tasks
         self._attempts = Attempts(self._name, self._intake, clock=self._clock, rng=self._rng, settings=self._settings)
         self._calls = Calls(self._name, tasks, self._attempts)
-        self._consumer.subscribe(list(self._topics), listener=self)
+        self._member.subscribe(list(self._topics), self)
         polling = tasks.create_task(self._poll(), name=f"{self._name} poll")
         await stop.wait()
         log.info("%s: stopping", self._name)
@@ -130,19 +127,13 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
     # --- intake ----------------------------------------------------------------------------------
 
     async def _poll(self) -> None:
-        consumer = self._consumer
         while True:
-            partitions = self._partitions
-            asked: list[TopicPartition] = []
-            calling = self._calls.in_flight - self._attempts.waiting_for_budget
-            if self._intake.held is None or calling == 0:  # without a call nobody would ever find out
-                asked = [partition for partition, state in partitions.items() if state.has_room()]
-            # A partition without room is not paused but not asked: pausing would drop what is prefetched of it.
+            asked = self._with_room()
             try:
-                polled = await consumer.getmany(
-                    *asked or (_NOBODY,),
-                    timeout_ms=_POLL_MS if len(asked) == len(partitions) else _POLL_SOON_MS,
-                    max_records=self._settings.poll_records_max,
+                polled = await self._member.poll(
+                    asked,
+                    timeout_ms=_POLL_MS if len(asked) == len(self._partitions) else _POLL_SOON_MS,
+                    records_max=self._settings.poll_records_max,
                 )
             except KafkaError as error:
                 if not error.retriable:
@@ -153,14 +144,28 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
                 continue
             self._polled_at = self._clock.monotonic()
             # Without an await from here on: what the consumer has given out must be taken before anyone can look.
-            for partition, records in polled.items():
-                if partition in self._partitions:  # else it was let go while we waited
-                    self._partitions[partition].take(records)
+            for at, records in polled.items():
+                if at in self._partitions:  # else it was let go while we waited
+                    self._partitions[at][0].take(records)
             if self._polled_at - self._lag_reported_at >= _LAG_SECONDS:
                 self._lag_reported_at = self._polled_at
-                for state in self._partitions.values():
-                    state.report_lag()
-            await asyncio.sleep(0)  # getmany does not give way while it has records at hand: commits would starve
+                for partition, _ in self._partitions.values():
+                    partition.report_lag()
+            await asyncio.sleep(0)  # a poll does not give way while it has records at hand: commits would starve
+
+    def _with_room(self) -> Sequence[TopicPartition]:
+        """Partitions that may be asked for more. One without room is not paused but not asked: pausing would drop
+        what is prefetched of it."""
+        calling = self._calls.in_flight - self._attempts.waiting_for_budget
+        if self._intake.held is not None and calling > 0:
+            return ()  # with no call under way nobody would ever find out that it is over
+        if not self._room.left(self, sum(publisher.bytes for publisher in self._publishers)):
+            return ()
+        return [at for at, (each, publisher) in self._partitions.items() if publisher.has_room() and each.has_room()]
+
+    @property
+    def _waiting(self) -> int:
+        return sum(partition.waiting for partition, _ in self._partitions.values())
 
     # --- rebalance: called by aiokafka -----------------------------------------------------------
 
@@ -171,41 +176,68 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Not a coroutine: nothing may run between the assignment and the pause, and the group must not wait."""
-        self._consumer.pause(*assigned)
+        self._member.pause(*assigned)
         if self._stopping:
             return
         try:
             self._calls.keep_only(assigned)
-            for partition in sorted(assigned):
-                self._partitions[partition] = self._partition(partition)
-                self._partitions[partition].start(self._tasks)
-        except Exception as error:  # noqa: BLE001 aiokafka would go on without these partitions
+            self._begin(sorted(assigned), self._member.membership())
+        except Exception as error:  # noqa: BLE001 the client would go on without these partitions
             self._tasks.create_task(_raise(error))
         self._joined = True
 
-    def _partition(self, partition: TopicPartition) -> Partition:
+    def _begin(self, assigned: Sequence[TopicPartition], membership: Membership) -> None:
+        """A producer for each partition, or one for all where they are many."""
+        partitions = [self._partition(at) for at in assigned]
+        if self._settings.delivery == "at_least_once" or len(partitions) > self._settings.producers_max:
+            shared_id = self._names.shared_transactional_id(self._name, self._shared_id)
+            self._publishers = [self._publisher(partitions, shared_id, membership)]
+        else:
+            self._publishers = [
+                self._publisher([each], self._names.transactional_id(self._name, *each.at), membership)
+                for each in partitions
+            ]
+        for publisher in self._publishers:
+            self._partitions |= {partition.at: (partition, publisher) for partition in publisher.partitions}
+            publisher.start(self._tasks)
+
+    def _partition(self, at: TopicPartition) -> Partition:
         return Partition(
-            partition,
+            at,
             stage=self._stage,
             stage_name=self._name,
-            consumer=self._consumer,
-            offsets=self._offsets,
+            member=self._member,
             calls=self._calls,
-            transactions=functools.partial(self._transactions, partition),
             dead_letter=self._dead_letter,
-            on_fenced=self._rejoin,
+            parked_topic=self._parked_topic,
             clock=self._clock,
             settings=self._settings,
         )
 
-    def _transactions(self, partition: TopicPartition) -> Transactions:
-        return Transactions(
-            transactional_id=self._names.transactional_id(self._name, partition.topic, partition.partition),
-            group=self._group,
-            timeout_ms=self._settings.transaction_timeout_ms,
+    def _publisher(self, partitions: Sequence[Partition], transactional_id: str, membership: Membership) -> Publisher:
+        def delivery() -> Delivery:
+            if self._settings.delivery == "at_least_once":
+                return AtLeastOnce(self._producer(None), self._member, timeout_ms=self._settings.transaction_timeout_ms)
+            return self._exactly_once(transactional_id, membership)
+
+        return Publisher(
+            partitions,
+            stage_name=self._name,
+            member=self._member,
+            offsets=self._offsets,
+            delivery=delivery,
+            on_fenced=self._rejoin,
+            clock=self._clock,
             rng=self._rng,
-            bootstrap_servers=self._bootstrap_servers,
+            settings=self._settings,
         )
+
+    def _exactly_once(self, transactional_id: str, membership: Membership) -> Delivery:
+        producer = self._producer(transactional_id)
+        return ExactlyOnce(producer, membership, timeout_ms=self._settings.transaction_timeout_ms)
+
+    def _producer(self, transactional_id: str | None) -> Producer:
+        return self._broker.producer(transactional_id, timeout_ms=self._settings.transaction_timeout_ms)
 
     def _rejoin(self) -> None:
         """A partition is fenced: whether it is still ours only the group can tell."""
@@ -216,28 +248,27 @@ class Engine(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _subscribe_again(self) -> None:
         await self._close()
         if not self._stopping:
-            self._consumer.subscribe(list(self._topics), listener=self)
+            self._member.subscribe(list(self._topics), self)
 
     # --- ending ----------------------------------------------------------------------------------
 
     async def _close(self) -> None:
-        partitions = list(self._partitions.values())
-        self._partitions = {}
-        await asyncio.gather(*(partition.close(self._settings.revoke_seconds_max) for partition in partitions))
+        publishers, self._publishers, self._partitions = self._publishers, [], {}
+        await asyncio.gather(*(publisher.close(self._settings.revoke_seconds_max) for publisher in publishers))
 
     async def _drain(self) -> None:
         """Waits for what is in flight, but not for what cannot end before an operator acts."""
         seconds = self._settings.shutdown_seconds
         ends_at = self._clock.monotonic() + max(seconds / 2, seconds - 2 * _LEAVE_SECONDS_MAX)
         while self._clock.monotonic() < ends_at and self._intake.held is None:
-            if not any(partition.waiting for partition in self._partitions.values()):
+            if self._waiting == 0:
                 return
             await self._clock.sleep(0.02)
 
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(_LEAVE_SECONDS_MAX):
-                await self._consumer.stop()
+                await self._member.stop()
         except Exception as error:  # noqa: BLE001 the process ends; the group misses it after the session's timeout
             log.warning("%s: the group was not left in order: %r", self._name, error)
 

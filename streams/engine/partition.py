@@ -1,43 +1,30 @@
-"""One input partition's life in this worker: it starts, publishes, and starts anew after any failure.
+"""One input partition in this worker: what is in hand of it, where it stands, and what of it cannot be written."""
 
-A start is four steps; the engine has paused the partition before the first:
-1. start the transactional producer: it fences the last owner and ends its transaction;
-2. fetch the committed offset and metadata: only now do they hold still;
-3. seek, as far before the offset as the stage looks back;
-4. resume.
-In any other order records are repeated for a reader of committed outputs, or handed out from a stale position.
-"""
-
-import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from processors import metrics
 from processors.clock import Clock
+from streams.engine.broker import Committed, Member
 from streams.engine.calls import Calls
-from streams.engine.in_hand import DeadLetter, InHand
-from streams.engine.offsets import Offsets
+from streams.engine.in_hand import DeadLetter, Done, InHand
+from streams.engine.outbox import Outbox, OutputRefused
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Stage
 from streams.engine.tracker import Tracker
-from streams.engine.transactions import Fenced, OutputRefused, Transactions
-from topics import catalog
+from topics import catalog, parked
 from topics.messages import Rejected
 from topics.records import Record
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 0.5  # an idle partition's position is looked at this often: a marker moves it, no record comes
-_RETRY_SECONDS = 0.5
-_RETRY_SECONDS_MAX = 10.0
-
 
 class Partition:
-    """One assignment of one partition. `start` begins its task; the poll loop calls `has_room` and `take`."""
+    """One assignment of one partition. Its publisher begins it and lets go of it, perhaps several times; between the
+    two the poll loop calls `has_room` and `take`."""
 
     def __init__(
         self,
@@ -45,206 +32,155 @@ class Partition:
         *,
         stage: Stage,
         stage_name: catalog.Stage,
-        consumer: AIOKafkaConsumer,
-        offsets: Offsets,
+        member: Member,
         calls: Calls,
-        transactions: Callable[[], Transactions],
         dead_letter: DeadLetter,
-        on_fenced: Callable[[], None],
+        parked_topic: str | None,
         clock: Clock,
         settings: EngineSettings,
     ) -> None:
-        self._partition = partition
+        self.at = partition
+        self.in_hand: InHand | None = None  # between `begin` and `let_go`
+        self.committed = Committed(0, "")  # as the group has it
+        self.lost_place: str | None = None  # why it cannot go on from where it stands
         self._stage = stage
         self._stage_name: catalog.Stage = stage_name
-        self._consumer = consumer
-        self._offsets = offsets
+        self._member = member
         self._calls = calls
-        self._transactions = transactions
         self._dead_letter = dead_letter
-        self._on_fenced = on_fenced
+        self._parked_topic = parked_topic
         self._clock = clock
+        self._due_ms = 0  # parked records: the next one must not be taken before
         self._settings = settings
-        self._task: asyncio.Task[None] | None = None
-        self._in_hand: InHand | None = None  # between `resume` and the next failure
-        self._committed = (0, "")  # offset and metadata, as the group has them
-        self._closing = asyncio.Event()
-        self._failures = 0  # since the last commit
-        self._lost_place: str | None = None
+        self._lookback = 0 if partition.topic == parked_topic else stage.lookback(partition.topic)
+        self._outbox: Outbox | None = None
         self._refused: dict[int, Rejected] = {}  # by offset: records whose outputs cannot be written
-        self._one_output_a_batch = False  # to find out which record leads to the output that is refused
         self._lag = metrics.LAG.labels(stage_name, partition.topic, str(partition.partition))
 
-    # --- for the engine --------------------------------------------------------------------------
-
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Begins the partition's life. It is paused."""
-        self._task = tasks.create_task(self._run(), name=f"{self._stage_name} {self._partition}")
-
-    @property
-    def serving(self) -> bool:
-        """Whether it has started and neither failed nor ended since."""
-        return self._in_hand is not None
+    # --- for the poll loop -----------------------------------------------------------------------
 
     @property
     def waiting(self) -> int:
         """Records that wait for a Later, or for another record of their key."""
-        return 0 if self._in_hand is None else self._in_hand.waiting
+        return 0 if self.in_hand is None else self.in_hand.waiting
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of their values."""
+        return 0 if self.in_hand is None else self.in_hand.waiting_bytes
 
     def has_room(self) -> bool:
         """Whether the partition may be asked for more."""
-        ready_max = 1 if self._one_output_a_batch else self._settings.transaction_records_max
-        return self._in_hand is not None and self._in_hand.has_room(ready_max)
+        due = self._due_ms == 0 or self._due_ms <= self._clock.time() * 1000
+        return due and self.in_hand is not None and self.in_hand.has_room()
 
     def take(self, records: Sequence[Record]) -> None:
         """Records from the consumer, in offset order. What comes while nothing is served will come again."""
-        if self._in_hand is None or self._lost_place is not None:
+        if self.in_hand is None or self.lost_place is not None:
             return
-        if records[0].offset < self._in_hand.position:
-            self._lose_place(self._in_hand, records[0].offset)
-        else:
-            self._in_hand.take(records)
+        if records[0].offset < self.in_hand.position:
+            self._lose_place(records[0].offset)
+        elif due := records if self.at.topic != self._parked_topic else self._due(records):
+            self.in_hand.take(due)
+
+    def _due(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Parked records up to the first that is not due. They are due in about the order in which they were parked."""
+        now_ms = self._clock.time() * 1000
+        for position, record in enumerate(records):
+            self._due_ms = parked.due_ms(record)
+            if self._due_ms > now_ms:
+                self._member.seek(self.at, record.offset)
+                return records[:position]
+        self._due_ms = 0
+        return records
 
     def report_lag(self) -> None:
         """Sets the gauge."""
-        if self._in_hand is not None:
-            end = self._consumer.highwater(self._partition)
-            self._lag.set(0 if end is None else max(0, end - self._in_hand.position))
+        if self.in_hand is not None:
+            end = self._member.highwater(self.at)
+            self._lag.set(0 if end is None else max(0, end - self.in_hand.position))
 
-    async def close(self, seconds: float) -> None:
-        """Takes nothing more, commits what is done if that takes at most `seconds`, lets go of the producer.
+    # --- for its publisher -----------------------------------------------------------------------
 
-        Calls in flight go on; their results are for whoever attaches to them.
+    def begin(self, committed: Committed, end: int, outbox: Outbox) -> None:
+        """Takes up where the group's offset says, as far before it as the stage looks back; seeks, resumes.
+
+        `end` is the partition's. Raises RuntimeError where the offset lies beyond it.
         """
-        self._closing.set()
-        if self._task is None:
-            return
-        if self._in_hand is None:
-            self._task.cancel()  # it starts, or waits before it starts again: there is nothing to commit
-        else:
-            self._in_hand.results.set()
-            self._in_hand.enough.set()
-        await asyncio.wait({self._task}, timeout=seconds)
-        self._task.cancel()
-        await asyncio.wait({self._task})  # a second or two at most: see Transactions.stop
-        with suppress(KeyError):
-            metrics.LAG.remove(self._stage_name, self._partition.topic, str(self._partition.partition))
-
-    # --- its task --------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        """Ends when the partition is closed or fenced."""
-        while not self._closing.is_set():
-            transactions = self._transactions()
-            try:
-                self._in_hand = in_hand = await self._start(transactions)
-                while not (self._closing.is_set() and not in_hand.results.is_set()):
-                    await self._publish(transactions, in_hand)
-            except Fenced:
-                log.warning("%s: %s is fenced, the worker rejoins its group", self._stage_name, self._partition)
-                self._on_fenced()
-                return
-            except OutputRefused as error:
-                self._note(error)
-            except Exception as error:  # noqa: BLE001 the worker's edge: the partition stays paused and is tried again
-                self._failures += 1
-                log.warning("%s: %s starts anew after %r", self._stage_name, self._partition, error)
-            finally:
-                self._let_go()
-                await transactions.stop()
-            if self._failures and not self._closing.is_set():
-                await self._clock.sleep(min(_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 8), _RETRY_SECONDS_MAX))
-
-    async def _start(self, transactions: Transactions) -> InHand:
-        await transactions.start()  # 1
-        self._committed = (offset, metadata) = await self._offsets.committed(self._partition)  # 2
-        tracker = Tracker.resume(offset, metadata)
-        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        self.committed = committed
+        tracker = Tracker.resume(*committed)
         if end < tracker.inherited_end:  # what comes there next would be taken for done
             raise RuntimeError(_lost_place(tracker.inherited_end, end))
-        in_hand = InHand(
-            self._partition,
+        self._outbox = outbox
+        self.in_hand = InHand(
+            self.at,
             tracker,
-            max(0, offset - self._stage.lookback(self._partition.topic)),
+            max(0, committed.offset - self._lookback),
             stage=self._stage,
             stage_name=self._stage_name,
             calls=self._calls,
             dead_letter=self._dead_letter,
+            outbox=outbox,
             refused=self._refused,
+            parked_topic=self._parked_topic,
             settings=self._settings,
         )
-        self._consumer.seek(self._partition, in_hand.position)  # 3
-        self._consumer.resume(self._partition)  # 4
-        return in_hand
+        self._member.seek(self.at, self.in_hand.position)
+        self._member.resume(self.at)
 
-    def _let_go(self) -> None:
-        """Takes nothing more; what is in hand is dropped, but for the calls in flight."""
-        if self._in_hand is None:
-            return
-        if not self._closing.is_set() and self._partition in self._consumer.assignment():  # else it is being revoked
-            self._consumer.pause(self._partition)
-        self._in_hand.let_go()
-        self._in_hand = None
-        self._lost_place = None
-        self._stage.forget(self._partition.topic, self._partition.partition)
-
-    async def _publish(self, transactions: Transactions, in_hand: InHand) -> None:
-        """One transaction, with whatever has come together."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_SECONDS):
-                await in_hand.results.wait()
-            async with asyncio.timeout(self._settings.transaction_interval_s):
-                await in_hand.enough.wait()
-        if not self._closing.is_set():
-            await self._look(in_hand)
-        results, committed = in_hand.transaction()
-        if not results and committed[0] == self._committed[0]:
-            return  # the metadata may name more outstanding records: a successor finds them by itself
-        began = self._clock.monotonic()
-        outcome = "aborted"
-        try:
-            await transactions.commit(
-                results, {self._partition: committed}, one_output_a_batch=self._one_output_a_batch
-            )
-            outcome = "committed"
-        finally:
-            metrics.TRANSACTIONS.labels(self._stage_name, outcome).inc()
-            metrics.COMMIT_SECONDS.labels(self._stage_name).observe(self._clock.monotonic() - began)
-        self._committed = committed
-        self._failures = 0
-        self._one_output_a_batch = False
-        in_hand.committed(results)
-
-    async def _look(self, in_hand: InHand) -> None:
+    async def look(self) -> None:
         """Moves on past markers, where no record comes from; without that, lag would never be zero."""
-        position = await self._consumer.position(self._partition)
-        if position < in_hand.position:
-            self._lose_place(in_hand, position)
-        if self._lost_place is not None:
-            raise RuntimeError(self._lost_place)
-        in_hand.position = position
-        in_hand.tracker.advance(position)
-
-    def _lose_place(self, in_hand: InHand, offset: int) -> None:
-        """The broker no longer has the offset that we stand at. To decide again is wrong, and so is to go on."""
-        self._lost_place = _lost_place(in_hand.position, offset)
-        in_hand.results.set()
-        in_hand.enough.set()
-
-    def _note(self, error: OutputRefused) -> None:
-        """In its next life the partition writes a dead letter in place of what cannot be written."""
-        record = error.record
-        self._one_output_a_batch = record is None
-        if record is None:
-            log.warning("%s: an output of %s is refused (%s): looking which", self._stage_name, self._partition, error)
+        position = await self._member.position(self.at)
+        if self.in_hand is None:
             return
+        if position < self.in_hand.position:
+            self._lose_place(position)
+        else:
+            self.in_hand.position = position
+            self.in_hand.tracker.advance(position)
+
+    def publishing(self) -> Done:
+        """What is done goes out now."""
+        assert self.in_hand is not None
+        return self.in_hand.publishing()
+
+    def published(self, committed: Committed, done: Done) -> None:
+        """It is out, and the group's offset says so."""
+        self.committed = committed
+        if self.in_hand is not None:
+            self.in_hand.published(done)
+
+    def let_go(self) -> None:
+        """Takes nothing more; what is in hand is dropped, but for the calls in flight."""
+        if self.in_hand is None:
+            return
+        self.in_hand.let_go()
+        self.in_hand = None
+        self.lost_place = None
+        if self.at.topic != self._parked_topic:
+            self._stage.forget(self.at.topic, self.at.partition)
+
+    def refuse(self, record: Record, error: OutputRefused) -> int:
+        """In its next life the partition writes a dead letter in place of what cannot be written. How often by now."""
         before = self._refused.get(record.offset)
         attempts = 1 if before is None else before.attempts + 1
         detail = f"an output of this record cannot be written: {error}"
         self._refused[record.offset] = Rejected(error.reason, detail, attempts)
-        if attempts > 2:
-            self._failures += 1  # not even a dead letter without a value is taken: wait, and more and more
-        log.warning("%s: dead letter for offset %d of %s: %s", self._stage_name, record.offset, self._partition, detail)
+        log.warning("%s: dead letter for offset %d of %s: %s", self._stage_name, record.offset, self.at, detail)
+        return attempts
+
+    def close(self) -> None:
+        """Its publisher has ended."""
+        with suppress(KeyError):
+            metrics.LAG.remove(self._stage_name, self.at.topic, str(self.at.partition))
+
+    def _lose_place(self, offset: int) -> None:
+        """The broker no longer has the offset that we stand at. To decide again is wrong, and so is to go on."""
+        assert self.in_hand is not None
+        assert self._outbox is not None
+        self.lost_place = _lost_place(self.in_hand.position, offset)
+        self._outbox.results.set()
+        self._outbox.enough.set()
 
 
 def _lost_place(stood_at: int, offset: int) -> str:

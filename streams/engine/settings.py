@@ -1,6 +1,7 @@
 """The engine's limits, and what it says about its health."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from topics import limits
 
@@ -11,7 +12,11 @@ class EngineSettings:
 
     in_flight_records_max: int = limits.INFLIGHT_RECORDS_MAX  # a partition
     in_flight_bytes_max: int = limits.INFLIGHT_BYTES_MAX  # a partition
-    transaction_records_max: int = limits.TRANSACTION_RECORDS_MAX  # a partition
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    instance_id: str | None = None  # static membership: a restart within the session's timeout moves no partition
+    producers_max: int = limits.PRODUCERS_MAX  # one a partition; with more partitions they share one
+    transaction_records_max: int = limits.TRANSACTION_RECORDS_MAX
+    transaction_bytes_max: int = limits.TRANSACTION_BYTES_MAX
     transaction_interval_s: float = limits.TRANSACTION_INTERVAL_SECONDS
     transaction_timeout_ms: int = limits.TRANSACTION_TIMEOUT_MS
     session_timeout_ms: int = limits.SESSION_TIMEOUT_MS

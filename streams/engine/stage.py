@@ -3,11 +3,13 @@
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal, Protocol
 
-from topics.messages import Rejected
+from topics.messages import Parked, Rejected
 from topics.records import Out, Record
 
-Outputs = Sequence[Out] | Rejected
+Outs = Sequence[Out]
 """Everything that one input record leads to; written with its offset in one transaction."""
+
+Outputs = Outs | Rejected | Parked
 
 Later = Callable[[], Coroutine[Any, Any, Outputs]]
 """Work that has to wait for something. Not started yet: the engine starts it, and again after a failure."""
@@ -30,6 +32,9 @@ class Stage(Protocol):
 
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
         """One result a record, in the same order: ready, or to be waited for. Does not block and does not raise.
+
+        The records are of one topic: also those that were parked come as they were when they were read first. Only
+        records that keep no order and that nothing is remembered of may be answered with Parked.
 
         A `Later` may raise BudgetSpent (the record waits, others go on), another AccountError (the engine pauses
         intake and tries again), ProviderUnavailable (tries again after a growing delay, within

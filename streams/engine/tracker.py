@@ -13,14 +13,15 @@ and 15, takes 16. Once 10 and 12 are done the commit is the consumer's position,
 import math
 from collections.abc import Iterable
 
-from topics.limits import COMMIT_METADATA_CHARS_MAX
+from streams.engine.broker import Committed
+from topics.limits import COMMIT_METADATA_CHARS_MAX, POLL_RECORDS_MAX
 
 _TAG = "s1."  # of our own metadata; any other text was written by a tool that moved the offset, and says nothing
 _DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _VALUES = {digit: value for value, digit in enumerate(_DIGITS)}
 _MORE = 32  # five bits a digit, low ones first; this bit says that another digit follows
 _NUMBER_DIGITS_MAX = 13  # of a 63-bit offset
-_CROWDED_CHARS = COMMIT_METADATA_CHARS_MAX * 3 // 4  # what is taken in one more poll has to fit as well
+_CROWDED_CHARS = COMMIT_METADATA_CHARS_MAX - 2 * POLL_RECORDS_MAX - 2 * _NUMBER_DIGITS_MAX  # one more poll has to fit
 
 
 class Tracker:
@@ -83,7 +84,7 @@ class Tracker:
         """Whether so many records are outstanding that their names may soon fill a commit: take no more.
 
         By an upper bound that never falls short: the sum of the gaps' digits is largest when all gaps are equal,
-        because the logarithm is concave. `commit` is right without it, but has to hold results back.
+        because the logarithm is concave.
         """
         count = len(self._outstanding)
         if count < 2:
@@ -91,28 +92,23 @@ class Tracker:
         mean_gap = max(self._end - next(iter(self._outstanding)), count) / count
         return len(_TAG) + _NUMBER_DIGITS_MAX + count * (1 + math.log2(mean_gap) / 5) > _CROWDED_CHARS
 
-    def commit(self) -> tuple[int, str, int]:
-        """Offset and metadata that say what is done, and the offset up to which they say it.
+    def commit(self) -> Committed | None:
+        """Offset and metadata that say what is done. None where the outstanding records cannot all be named: then
+        nothing may be published yet, because a new owner would repeat it.
 
-        The third is the end of all that was delivered, but where the outstanding records cannot all be named:
-        then results from there on must stay out of this transaction, because a new owner will repeat them.
+        That passes: names only become fewer and shorter while nothing is taken (two gaps that become one have
+        together at least as many digits as it). Where `crowded` is heeded, only a topic with large gaps comes to it.
         """
         if not self._outstanding:
-            return self._end, "", self._end
+            return Committed(self._end, "")
         offsets = iter(self._outstanding)
         first = previous = next(offsets)
-        gaps: list[str] = []
-        room = COMMIT_METADATA_CHARS_MAX - len(_TAG) - _NUMBER_DIGITS_MAX
-        end = self._end
+        gaps = []
         for offset in offsets:
-            gap = _encode(offset - previous - 1)
-            room -= len(gap)
-            if room < 0:
-                end = offset
-                break
-            gaps.append(gap)
+            gaps.append(_encode(offset - previous - 1))
             previous = offset
-        return first, _TAG + _encode(end - first) + "".join(gaps), end
+        metadata = _TAG + _encode(self._end - first) + "".join(gaps)
+        return Committed(first, metadata) if len(metadata) <= COMMIT_METADATA_CHARS_MAX else None
 
 
 def _encode(number: int) -> str:

@@ -16,6 +16,7 @@ from aiokafka.structs import TopicPartition
 from processors.clock import SystemClock
 from streams import topics_admin
 from streams.engine.engine import Engine, EngineSettings
+from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs
 from tests.kafka.bus import FETCH_WAIT_MS, Bus
 from topics import dead_letters
@@ -115,7 +116,7 @@ def engine(
         stage_name="triage",
         topics={bus.prefix + "in": start},
         names=bus.names,
-        bootstrap_servers=bus.bootstrap_servers,
+        broker=KafkaBroker(bus.bootstrap_servers),
         clock=SystemClock(),
         rng=random.Random(1),
         dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=bus.names.topic(DEAD_LETTERS)),

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,10 +13,12 @@ from streams.engine.attempts import Attempts
 from streams.engine.calls import Calls
 from streams.engine.in_hand import InHand
 from streams.engine.intake import Intake
+from streams.engine.outbox import Outbox, Sealed
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Later, Outputs
 from streams.engine.tracker import Tracker
 from tests.fakes import ManualClock, settle
+from tests.unit.engine.fakes import FakeProducer
 from topics.messages import Rejected
 from topics.records import Headers, Out, Record
 
@@ -80,7 +82,26 @@ def records(*offsets: int, key: Callable[[int], bytes | None] = lambda _: None) 
     return [FakeRecord(offset, key(offset)) for offset in offsets]
 
 
-Make = Callable[..., InHand]
+@dataclass(slots=True)
+class Life:
+    """One life of a partition, and where its outputs go."""
+
+    in_hand: InHand
+    outbox: Outbox
+
+    async def batches(self) -> list[Sealed]:
+        """The next transaction's, which is committed."""
+        await self.outbox.resolve()
+        batches = self.outbox.take()
+        self.in_hand.published(self.in_hand.publishing())
+        return batches
+
+    async def published(self) -> list[int]:
+        """Offsets in the next transaction, which is committed."""
+        return [int(value) for sealed in await self.batches() for value in sealed.batch.values]  # type: ignore[attr-defined]
+
+
+Make = Callable[..., Awaitable[Life]]
 
 
 @asynccontextmanager
@@ -93,8 +114,11 @@ async def maker(stage: FakeStage) -> AsyncIterator[Make]:
         )
         calls = Calls("triage", tasks, attempts)
 
-        def make(tracker: Tracker | None = None, **settings: Any) -> InHand:
-            return InHand(
+        async def make(tracker: Tracker | None = None, **settings: Any) -> "Life":
+            outbox = Outbox(
+                FakeProducer(), rng=random.Random(1), records_max=100, bytes_max=10**9, one_output_a_batch=False
+            )
+            in_hand = InHand(
                 PARTITION,
                 tracker or Tracker(0),
                 0,
@@ -104,127 +128,125 @@ async def maker(stage: FakeStage) -> AsyncIterator[Make]:
                 dead_letter=lambda record, rejected: Out(  # noqa: ARG005
                     "dead-letters", record.key, record.value, ()
                 ),
+                outbox=outbox,
                 refused={},
+                parked_topic=None,
                 settings=EngineSettings(**settings),
             )
+            return Life(in_hand, outbox)
 
         yield make
         calls.keep_only(())
 
 
-def published(in_hand: InHand) -> list[int]:
-    """Takes the next transaction, as committed."""
-    results, _ = in_hand.transaction()
-    in_hand.committed(results)
-    return [record.offset for record, _ in results]
-
-
 async def test_results_are_published_in_the_order_of_their_end() -> None:
     stage = FakeStage({0, 1})
     async with maker(stage) as make:
-        in_hand = make()
-        in_hand.take(records(0, 1, 2, 3))
+        life = await make()
+        life.in_hand.take(records(0, 1, 2, 3))
         await settle()
-        assert published(in_hand) == [2, 3]
+        assert await life.published() == [2, 3]
         await stage.end(1)
-        assert in_hand.results.is_set()
-        assert published(in_hand) == [1]
+        assert life.outbox.results.is_set()
+        assert await life.published() == [1]
         await stage.end(0)
-        assert published(in_hand) == [0]
-        assert in_hand.transaction() == ([], (4, ""))
+        assert await life.published() == [0]
+        assert life.in_hand.tracker.commit() == (4, "")
 
 
 async def test_records_of_a_key_wait_for_their_turn_and_other_keys_do_not() -> None:
     """Even offsets are of key a, odd ones of key b. 0 and 4 are slow, the rest is ready."""
     stage = FakeStage({0, 4}, "key")
     async with maker(stage) as make:
-        in_hand = make()
-        in_hand.take(records(*range(8), key=lambda offset: b"ab"[offset % 2 : offset % 2 + 1]))
+        life = await make()
+        life.in_hand.take(records(*range(8), key=lambda offset: b"ab"[offset % 2 : offset % 2 + 1]))
         await settle()
-        assert (published(in_hand), stage.begun, in_hand.waiting) == ([1, 3, 5, 7], [0], 4)
+        assert (await life.published(), stage.begun, life.in_hand.waiting) == ([1, 3, 5, 7], [0], 4)
         await stage.end(0)
-        assert (published(in_hand), stage.begun) == ([0, 2], [0, 4])
+        assert (await life.published(), stage.begun) == ([0, 2], [0, 4])
         await stage.end(4)
-        assert published(in_hand) == [4, 6]
-        in_hand.take(records(8, key=lambda _: b"a"))
-        assert published(in_hand) == [8]
+        assert await life.published() == [4, 6]
+        life.in_hand.take(records(8, key=lambda _: b"a"))
+        assert await life.published() == [8]
 
 
 async def test_records_without_a_key_wait_for_nobody() -> None:
     stage = FakeStage({0}, "key")
     async with maker(stage) as make:
-        in_hand = make()
-        in_hand.take(records(0, 1))
-        assert published(in_hand) == [1]
+        life = await make()
+        life.in_hand.take(records(0, 1))
+        assert await life.published() == [1]
 
 
 async def test_no_more_calls_are_in_flight_than_allowed_and_the_rest_waits() -> None:
     stage = FakeStage(range(10))
     async with maker(stage) as make:
-        in_hand = make(in_flight_records_max=4)
-        in_hand.take(records(*range(10)))
+        life = await make(in_flight_records_max=4)
+        life.in_hand.take(records(*range(10)))
         await settle()
-        assert (len(stage.begun), in_hand.waiting, in_hand.has_room(100)) == (4, 10, False)
+        assert (len(stage.begun), life.in_hand.waiting, life.in_hand.has_room()) == (4, 10, False)
         await stage.end(0, 1)
         assert len(stage.begun) == 6
 
 
-async def test_a_full_partition_is_asked_again_at_half_its_limit() -> None:
-    stage = FakeStage(range(10))
+async def test_a_quarter_more_is_taken_than_may_be_in_flight_and_a_full_partition_is_asked_again_at_the_limit() -> None:
+    stage = FakeStage(range(20))
     async with maker(stage) as make:
-        in_hand = make(in_flight_records_max=10)
-        in_hand.take(records(*range(9)))
-        assert in_hand.has_room(100)
-        in_hand.take(records(9))
+        life = await make(in_flight_records_max=12)
+        life.in_hand.take(records(*range(14)))
+        assert life.in_hand.has_room()
+        life.in_hand.take(records(14))
         room = []
-        for offset in range(10):
-            room.append(in_hand.has_room(100))
+        for offset in range(5):
+            room.append(life.in_hand.has_room())
             await stage.end(offset)
-        assert room == [False] * 6 + [True] * 4
+        assert room == [False] * 4 + [True]
 
 
-async def test_bytes_count_until_they_are_committed() -> None:
-    stage = FakeStage(())
+async def test_bytes_count_while_their_record_waits_and_then_as_outputs() -> None:
+    stage = FakeStage({0})
     async with maker(stage) as make:
-        in_hand = make(in_flight_bytes_max=1_000)
-        in_hand.take([FakeRecord(0, value=b"!" * 5_000)])
-        assert not in_hand.has_room(100)
-        results, _ = in_hand.transaction()
-        assert not in_hand.has_room(100)
-        in_hand.committed(results)
-        assert in_hand.has_room(100)
+        life = await make(in_flight_bytes_max=1_000)
+        life.in_hand.take([FakeRecord(0, value=b"!" * 5_000)])
+        assert (life.in_hand.waiting_bytes, life.in_hand.has_room(), life.outbox.bytes) == (5_000, False, 0)
+        await stage.end(0)
+        await life.outbox.resolve()
+        assert (life.in_hand.waiting_bytes, life.in_hand.has_room()) == (0, True)
+        assert life.outbox.bytes > 0
+        await life.batches()
+        assert life.outbox.bytes == 0
 
 
 async def test_a_second_life_attaches_to_the_calls_of_the_first_and_keeps_what_they_gave() -> None:
     """0 was in flight and 1 had ended when the first life failed; 2 was committed."""
     stage = FakeStage({0, 1, 2})
     async with maker(stage) as make:
-        first = make()
-        first.take(records(0, 1, 2))
+        first = await make()
+        first.in_hand.take(records(0, 1, 2))
         await stage.end(2)
-        results, (offset, metadata) = first.transaction()
-        first.committed(results)
+        committed = first.in_hand.tracker.commit()
+        assert committed is not None
+        assert await first.published() == [2]
         await stage.end(1)
-        first.let_go()
-        second = make(Tracker.resume(offset, metadata))
-        second.take(records(0, 1, 2))
+        first.in_hand.let_go()
+        second = await make(Tracker.resume(*committed))
+        second.in_hand.take(records(0, 1, 2))
         await settle()
-        assert (published(second), stage.recalled) == ([1], [2])
+        assert (await second.published(), stage.recalled) == ([1], [2])
         await stage.end(0)
-        assert published(second) == [0]
+        assert await second.published() == [0]
         assert stage.begun == [0, 1, 2], "none of them twice"
-        assert published(first) == [1], "what was ready when it failed, and nothing that ended later"
+        assert await first.published() == [1], "what was ready when it failed, and nothing that ended later"
 
 
 async def test_done_and_open_records_that_alternate_are_recalled_and_taken_in_their_order() -> None:
     stage = FakeStage({1, 3, 5})
     async with maker(stage) as make:
-        tracker = Tracker(1, 6, [1, 3, 5])
-        in_hand = make(tracker)
-        in_hand.take(records(*range(8)))
+        life = await make(Tracker(1, 6, [1, 3, 5]))
+        life.in_hand.take(records(*range(8)))
         await settle()
         assert (stage.recalled, stage.begun) == ([0, 2, 4], [1, 3, 5])
-        assert published(in_hand) == [6, 7]
+        assert await life.published() == [6, 7]
 
 
 async def test_a_rejected_record_is_a_dead_letter() -> None:
@@ -233,7 +255,8 @@ async def test_a_rejected_record_is_a_dead_letter() -> None:
             return [Rejected("undecodable", "no text") for _ in records]
 
     async with maker(Rejecting(())) as make:
-        in_hand = make()
-        in_hand.take([FakeRecord(0, b"k", b"\xff")])
-        ((record, outs),), committed = in_hand.transaction()
-        assert (record.offset, outs, committed) == (0, (Out("dead-letters", b"k", b"\xff", ()),), (1, ""))
+        life = await make()
+        life.in_hand.take([FakeRecord(0, b"k", b"\xff")])
+        (sealed,) = await life.batches()
+        assert (sealed.topic, sealed.batch.values) == ("dead-letters", [b"\xff"])  # type: ignore[attr-defined]
+        assert life.in_hand.tracker.commit() == (1, "")

@@ -12,8 +12,15 @@ from topics.limits import COMMIT_METADATA_CHARS_MAX
 
 
 def _successor(tracker: Tracker) -> Tracker:
-    offset, metadata, _ = tracker.commit()
-    return Tracker.resume(offset, metadata)
+    committed = tracker.commit()
+    assert committed is not None
+    return Tracker.resume(*committed)
+
+
+def _offset(tracker: Tracker) -> int:
+    committed = tracker.commit()
+    assert committed is not None
+    return committed.offset
 
 
 def test_the_worked_example_of_the_module() -> None:
@@ -22,21 +29,21 @@ def test_the_worked_example_of_the_module() -> None:
         tracker.begin(offset)
     tracker.advance(16)
     successor = _successor(tracker)
-    assert tracker.commit()[0] == 10
+    assert _offset(tracker) == 10
     assert [offset for offset in (10, 11, 12, 15, 16) if not successor.done_before(offset)] == [10, 12, 16]
     tracker.finish(10)
-    assert tracker.commit()[0] == 12
+    assert _offset(tracker) == 12
     tracker.finish(12)
     tracker.advance(17)
-    assert tracker.commit() == (17, "", 17)
+    assert tracker.commit() == (17, "")
 
 
 def test_a_position_past_markers_is_committed_when_nothing_is_outstanding() -> None:
     tracker = Tracker(0)
     tracker.advance(5)
-    assert tracker.commit() == (5, "", 5)
+    assert tracker.commit() == (5, "")
     tracker.advance(7)
-    assert tracker.commit() == (7, "", 7)
+    assert tracker.commit() == (7, "")
 
 
 def test_metadata_of_a_foreign_tool_is_ignored() -> None:
@@ -50,9 +57,9 @@ def test_a_record_that_an_earlier_owner_left_and_that_is_gone_does_not_hold_the_
     tracker.begin(3)
     tracker.finish(3)
     tracker.advance(4)
-    assert tracker.commit()[0] == 5
+    assert _offset(tracker) == 5
     tracker.advance(6)  # 5 was compacted away: it is passed without being delivered
-    assert tracker.commit() == (8, "", 8)
+    assert tracker.commit() == (8, "")
 
 
 def test_a_commit_before_the_inherited_part_is_read_again_keeps_what_it_says() -> None:
@@ -72,19 +79,42 @@ def test_crowded_comes_before_the_metadata_is_full_and_after_a_thousand_scattere
         tracker.begin(offset)
         tracker.advance(offset + 1)
     assert tracker.outstanding > 1_000
-    assert tracker.commit()[2] == offset + 1  # all of them are named
+    assert tracker.commit() is not None, "all of them are named"
 
 
-def test_what_cannot_be_named_is_kept_out_of_the_commit() -> None:
+def test_while_not_all_can_be_named_there_is_no_commit_and_records_that_end_bring_it_back() -> None:
     tracker = Tracker(0)
-    for offset in range(0, 50_000, 10):
+    waiting = list(range(0, 50_000, 10))
+    for offset in waiting:
         tracker.begin(offset)
     tracker.advance(50_000)
-    first, metadata, end = tracker.commit()
-    assert (first, len(metadata) <= COMMIT_METADATA_CHARS_MAX) == (0, True)
-    assert 30_000 < end < 50_000
-    successor = Tracker.resume(first, metadata)
-    assert all(successor.done_before(offset) == (offset < end and offset % 10 != 0) for offset in range(50_000))
+    assert tracker.commit() is None
+    random.Random(7).shuffle(waiting)
+    while tracker.commit() is None:
+        tracker.finish(waiting.pop())
+    assert len(waiting) > 1_000
+    successor = _successor(tracker)
+    assert all(successor.done_before(offset) == (offset not in waiting) for offset in range(0, 50_000, 10))
+
+
+@given(st.lists(st.integers(1, 2_000), min_size=2, max_size=60), st.randoms(use_true_random=False))
+def test_names_never_need_more_room_when_a_record_ends(gaps: list[int], rng: random.Random) -> None:
+    """So what fits once, fits until more is taken; but for the length in front, for which room is kept."""
+    tracker = Tracker(0)
+    waiting = [sum(gaps[: i + 1]) for i in range(len(gaps))]
+    for offset in waiting:
+        tracker.begin(offset)
+    tracker.advance(waiting[-1] + 1)
+    waiting_end = waiting[-1] + 1
+    rng.shuffle(waiting)
+    before = 10_000
+    while waiting:
+        committed = tracker.commit()
+        assert committed is not None
+        names = len(committed.metadata) - len(module._encode(waiting_end - committed.offset))
+        assert names <= before
+        before = names
+        tracker.finish(waiting.pop())
 
 
 @pytest.mark.parametrize("number", [0, 31, 32, 1023, 1024, 2**40, 2**62])
@@ -139,10 +169,11 @@ def _owners_that_come_and_go(data: st.DataObject, chars_max: int) -> None:
                 tracker.finish(offset)
                 in_transaction.add(offset)
             elif step == "commit":
-                *at, end = tracker.commit()
-                committed = (at[0], at[1])
-                published |= {offset for offset in in_transaction if offset < end}
-                in_transaction = {offset for offset in in_transaction if offset >= end}
+                if (at := tracker.commit()) is None:
+                    continue
+                committed = at
+                published |= in_transaction
+                in_transaction = set()
                 assert len(committed[1]) <= chars_max
                 not_done = [offset for offset in log if offset not in published]
                 assert committed[0] <= min(not_done, default=committed[0])

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.topics.values import ANY
 from topics import codec, schemas
-from topics.catalog import DEAD_LETTERS, OWNED, Names, Topic
+from topics.catalog import DEAD_LETTERS, OWNED, PARKED, Names, Topic
 from topics.compatibility import breaking_changes
 
 FOLDER = Path(__file__).parents[3] / "docs" / "schemas"
@@ -113,7 +113,8 @@ def test_every_topic_is_a_channel_with_its_name_key_and_configuration(topic: Top
     assert message["bindings"]["kafka"]["key"]["description"] == topic.key
     headers = message["headers"]["properties"]
     assert ("sluice.reason" in headers) == (topic is DEAD_LETTERS)
-    assert ("ce_id" in headers) == (topic is not DEAD_LETTERS)
+    assert ("sluice.parked.until" in headers) == (topic is PARKED)
+    assert ("ce_id" in headers) == (topic.value is not None)
     assert ("payload" in message) == (topic.value is not None)
 
 

@@ -40,4 +40,5 @@ ANY = {
     m.Escalation: of(m.Escalation, verdicts=VERDICTS.filter(bool)),
     m.Resolution: of(m.Resolution, verdicts=VERDICTS),
     m.Spend: of(m.Spend, status=WHOLE),
+    m.Replay: of(m.Replay, letter_at_ms=WHOLE, replays=st.integers(1, 9)),
 }

@@ -1,20 +1,24 @@
-"""A partition's life without a broker: what becomes of it where the consumer has lost it before it was told."""
+"""A publisher without a broker: what becomes of it where the consumer has lost a partition before it was told."""
 
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 from aiokafka.errors import IllegalStateError
 from aiokafka.structs import TopicPartition
 
 from streams.engine.attempts import Attempts
+from streams.engine.broker import Committed, Membership
 from streams.engine.calls import Calls
+from streams.engine.delivery import ExactlyOnce
 from streams.engine.intake import Intake
 from streams.engine.partition import Partition
+from streams.engine.publisher import Publisher
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Later, Outputs
 from tests.fakes import ManualClock, settle
+from tests.unit.engine.fakes import FakeProducer
 from topics.messages import Rejected
 from topics.records import Out, Record
 
@@ -33,13 +37,15 @@ class FakeConsumer:
     def assignment(self) -> set[TopicPartition]:
         return self.assigned
 
-    def pause(self, partition: TopicPartition) -> None:
-        self._check(partition)
-        self.paused = True
+    def pause(self, *partitions: TopicPartition) -> None:
+        for partition in partitions:
+            self._check(partition)
+            self.paused = True
 
-    def resume(self, partition: TopicPartition) -> None:
-        self._check(partition)
-        self.paused = False
+    def resume(self, *partitions: TopicPartition) -> None:
+        for partition in partitions:
+            self._check(partition)
+            self.paused = False
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._check(partition)
@@ -59,23 +65,8 @@ class FakeConsumer:
 
 
 class FakeOffsets:
-    async def committed(self, partition: TopicPartition) -> tuple[int, str]:
-        return 0, ""
-
-
-class FakeTransactions:
-    """A producer that takes everything; counts those that are not stopped."""
-
-    started = 0
-
-    async def start(self) -> None:
-        FakeTransactions.started += 1
-
-    async def commit(self, *_: Any, **__: Any) -> None:
-        pass
-
-    async def stop(self) -> None:
-        FakeTransactions.started -= 1
+    async def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Committed]:
+        return dict.fromkeys(partitions, Committed(0, ""))
 
 
 class FakeStage:
@@ -101,34 +92,50 @@ def dead_letter(record: Record, rejected: Rejected) -> Out:
 
 async def test_a_partition_that_the_consumer_lost_ends_no_worker_and_starts_anew_once_it_is_back() -> None:
     """A rejoin takes the assignment away at once; the listener is told only when the coordinator comes to it."""
-    clock, consumer = ManualClock(), FakeConsumer()
+    clock, consumer, producers = ManualClock(), FakeConsumer(), []
     settings = EngineSettings(transaction_interval_s=0.0)
+
+    def delivery() -> ExactlyOnce:
+        producers.append(FakeProducer())
+        return ExactlyOnce(producers[-1], Membership("group", 1, "member", None), timeout_ms=1_000)
+
     async with asyncio.TaskGroup() as tasks:
         attempts = Attempts("triage", Intake("triage", clock), clock=clock, rng=random.Random(1), settings=settings)
         partition = Partition(
             PARTITION,
             stage=FakeStage(),
             stage_name="triage",
-            consumer=consumer,
-            offsets=FakeOffsets(),  # type: ignore[arg-type]
+            member=consumer,  # type: ignore[arg-type]
             calls=Calls("triage", tasks, attempts),
-            transactions=FakeTransactions,  # type: ignore[arg-type]
             dead_letter=dead_letter,
-            on_fenced=lambda: None,
+            parked_topic=None,
             clock=clock,
             settings=settings,
         )
-        partition.start(tasks)
+        publisher = Publisher(
+            [partition],
+            stage_name="triage",
+            member=consumer,  # type: ignore[arg-type]
+            offsets=FakeOffsets(),  # type: ignore[arg-type]
+            delivery=delivery,
+            on_fenced=lambda: None,
+            clock=clock,
+            rng=random.Random(1),
+            settings=settings,
+        )
+        publisher.start(tasks)
         await settle()
-        assert partition.serving
+        assert publisher.serving
         consumer.assigned = set()
+        await clock.advance(1.0)
         async with asyncio.timeout(5):
             await consumer.refused.wait()
         await settle()
-        assert not partition.serving
+        assert not publisher.serving
         consumer.assigned, consumer.paused = {PARTITION}, True
         await clock.advance(10.0)
-        assert partition.serving
+        assert publisher.serving
         assert not consumer.paused
-        await partition.close(1.0)
-    assert FakeTransactions.started == 0
+        await publisher.close(1.0)
+    assert len(producers) > 1
+    assert not any(producer.running for producer in producers)
