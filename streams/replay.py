@@ -77,6 +77,8 @@ async def replay(
         offsets = await _present(consumer, letters, there[letters])
         replayed = Replayed(letters, offsets)
         async for records, _ in _read(consumer, replays, await _present(consumer, replays, there[replays])):
+            if stop.is_set():
+                return Report(finished=False)
             for record in records:
                 _remember(replayed, record)
         choice = Choice(wanted, streams=streams, escalations=escalations, there=there, replayed=replayed)
@@ -208,16 +210,18 @@ async def _consumer(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
     except KafkaError as error:
         raise ReplayEnded(f"the broker failed while it was read ({error!r}): run it again") from error
     finally:
-        try:
-            await consumer.stop()
-        except (
-            KafkaError,
-            asyncio.CancelledError,
-        ):  # a broker that is away: aiokafka lets out that it cancels its fetch
-            await consumer._client.close()
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Also where the broker is away: aiokafka then lets out that it has cancelled its own fetch."""
+    try:
+        await consumer.stop()
+    except (KafkaError, asyncio.CancelledError):
+        await consumer._client.close()
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def _present(consumer: AIOKafkaConsumer, topic: str, found: Existing) -> dict[int, range]:

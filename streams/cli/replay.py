@@ -132,7 +132,7 @@ def _progress() -> Iterator[OnProgress]:
         yield lambda read, total, sent: progress.update(task, completed=read, total=total, sent=sent)
 
 
-_CANNOT: frozenset[Why] = frozenset({"foreign", "topic_missing", "value_gone", "too_large"})
+_CANNOT: frozenset[Why] = frozenset({"topic_missing", "value_gone", "too_large"})
 
 _WHY: dict[Why, str] = {
     "replayed": "sent back before",

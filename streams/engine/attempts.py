@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _FIRST_DELAY_S = 0.2
 _DELAY_S_MAX = 30.0
+_LOOK_SECONDS = 1.0  # so often a record that waits for the provider looks whether others get answers
 
 
 class Attempts:
@@ -100,9 +101,14 @@ class Attempts:
                 paused.set(0)
 
     async def _wait(self, times: int, *, at_least_s: float) -> None:
-        """Grows twofold; the jitter keeps records that failed together from coming back together."""
+        """Grows twofold; the jitter keeps records that failed together from coming back together. Ends early when the
+        provider answers again."""
         delay_s = min(max(_FIRST_DELAY_S, at_least_s) * 2.0 ** min(times - 1, 16), _DELAY_S_MAX)
-        await self._clock.sleep(delay_s * self._rng.uniform(0.5, 1.5))
+        delay_s *= self._rng.uniform(0.5, 1.5)
+        held = self._intake.held is not None
+        while delay_s > 0 and (self._intake.held is not None or not held):
+            await self._clock.sleep(min(delay_s, _LOOK_SECONDS))
+            delay_s -= _LOOK_SECONDS
 
 
 async def _once(later: Later) -> Outputs:

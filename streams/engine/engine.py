@@ -121,14 +121,14 @@ class Engine:
         self._stopping = True
         polling.cancel()
         await self._drain()
-        await self._close()
+        await self._close(self._detach())
         self._calls.keep_only(())
 
     # --- intake ----------------------------------------------------------------------------------
 
     async def _poll(self) -> None:
         while True:
-            asked = self._with_room()
+            asked, generation = self._with_room(), self._member.membership().generation
             try:
                 polled = await self._member.poll(
                     asked,
@@ -142,7 +142,13 @@ class Engine:
                 self._polled_at = self._clock.monotonic()
                 await self._clock.sleep(_RETRY_SECONDS)
                 continue
-            self._polled_at = self._clock.monotonic()
+            before, self._polled_at = self._polled_at, self._clock.monotonic()
+            silent_s, rebalanced = self._polled_at - before, generation != self._member.membership().generation
+            if silent_s * 1000 > self._settings.session_timeout_ms and not rebalanced:
+                # Stopped, or held up, beyond the session: others have these partitions now. Ask nothing, pay nothing.
+                log.warning("%s: nothing ran here for %.0f s, the worker rejoins its group", self._name, silent_s)
+                self._rejoin()
+                continue
             # Without an await from here on: what the consumer has given out must be taken before anyone can look.
             for at, records in polled.items():
                 if at in self._partitions:  # else it was let go while we waited
@@ -172,7 +178,7 @@ class Engine:
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
         """Everything is taken away, what comes back too: commit what is done, let go. Calls in flight go on."""
         self._joined = False
-        await self._close()
+        await self._close(self._detach())
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Not a coroutine: nothing may run between the assignment and the pause, and the group must not wait."""
@@ -243,17 +249,22 @@ class Engine:
         """A partition is fenced: whether it is still ours only the group can tell."""
         if self._joined and not self._stopping:
             self._joined = False
-            self._tasks.create_task(self._subscribe_again(), name=f"{self._name} rejoin")
+            publishers = self._detach()  # at once: what the next poll gives out must not be taken
+            self._tasks.create_task(self._subscribe_again(publishers), name=f"{self._name} rejoin")
 
-    async def _subscribe_again(self) -> None:
-        await self._close()
+    async def _subscribe_again(self, publishers: Sequence[Publisher]) -> None:
+        await self._close(publishers)
         if not self._stopping:
             self._member.subscribe(list(self._topics), self)
 
     # --- ending ----------------------------------------------------------------------------------
 
-    async def _close(self) -> None:
+    def _detach(self) -> Sequence[Publisher]:
+        """Nothing is taken from here on."""
         publishers, self._publishers, self._partitions = self._publishers, [], {}
+        return publishers
+
+    async def _close(self, publishers: Sequence[Publisher]) -> None:
         await asyncio.gather(*(publisher.close(self._settings.revoke_seconds_max) for publisher in publishers))
 
     async def _drain(self) -> None:

@@ -85,6 +85,10 @@ class InHand:
         for offset in [offset for offset in calls.of(partition) if tracker.done_before(offset)]:
             calls.drop(partition, offset)
         self._survivors = dict(calls.of(partition))  # calls of an earlier life; attached when their record comes
+        for call in self._survivors.values():
+            if call.outputs is None:
+                self._in_flight += 1
+                call.on_end = self._on_early_end
         self._received = metrics.RECEIVED.labels(stage_name, partition.topic)
         self._committed = metrics.COMMITTED.labels(stage_name, partition.topic)
 
@@ -137,7 +141,7 @@ class InHand:
         self._received.inc(len(records))
         add, finish, lanes = self._outbox.add, self.tracker.finish, self._lanes
         inherited_end = self.tracker.inherited_end
-        careful = self._survivors or self._refused
+        careful = bool(self._survivors or self._refused)  # survivors leave while this goes on
         waiting = 0
         for record, result in zip(records, self._take(records), strict=True):
             if callable(result) or careful or (lanes and record.key in lanes):
@@ -196,7 +200,6 @@ class InHand:
         while True:
             if isinstance(result, Call):
                 if result.outputs is None:
-                    self._in_flight += 1
                     result.on_end = self._on_end
                     return
                 result = result.outputs
@@ -219,6 +222,14 @@ class InHand:
         assert call.outputs is not None
         self._in_flight -= 1
         self._go_on(call.record, call.outputs)
+        self._refill()
+
+    def _on_early_end(self, _: Call) -> None:
+        """Of a call whose record has not come yet, or waits for its key's turn."""
+        self._in_flight -= 1
+        self._refill()
+
+    def _refill(self) -> None:
         if self._backlog and self._in_flight < self._settings.in_flight_records_max:
             self._go_on(*self._backlog.popleft())
         self._outbox.tell()

@@ -94,7 +94,8 @@ class KafkaProducer:
                 return len(await self._producer.partitions_for(topic))
         except TimeoutError:
             raise UnknownTopicOrPartitionError(
-                f"the cluster names no topic {topic!r}: create it with `sluice topics apply`, and allow Describe on it"
+                f"no broker tells of topic {topic!r}: either none answers, or it is missing: then create it with "
+                "`sluice topics apply`, and allow Describe on it"
             ) from None
 
     def create_batch(self) -> Batch:

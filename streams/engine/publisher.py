@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.5  # an idle partition's position is looked at this often: a marker moves it, no record comes
 _RETRY_SECONDS = 0.5
-_RETRY_SECONDS_MAX = 10.0
+_RETRY_SECONDS_MAX = 2.0  # a broker that restarts is back in seconds
 _REFUSALS_MAX = 2  # of one record's outputs; then not even its dead letter is taken, and the publisher waits
 
 

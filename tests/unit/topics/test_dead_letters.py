@@ -1,6 +1,8 @@
 """A dead letter is turned into the record again: its own headers, no more and no less."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from topics import dead_letters
 from topics.dead_letters import REPLAY_OF, REPLAYS, NotADeadLetter, dead_letter
-from topics.messages import Rejected
+from topics.messages import DeadLetterReason, Rejected
 from topics.records import Headers
 
 
@@ -80,3 +82,11 @@ def test_a_count_that_is_not_ours_counts_as_none(told: bytes) -> None:
 def test_a_record_that_is_no_dead_letter(headers: Headers) -> None:
     with pytest.raises(NotADeadLetter):
         dead_letters.read(headers)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "dead-letters.md").read_text()
+
+
+@pytest.mark.parametrize("reason", get_args(DeadLetterReason))
+def test_the_page_has_a_remedy_for_every_reason(reason: str) -> None:
+    assert f"| `{reason}` |" in PAGE
