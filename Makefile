@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check bench lock clean
+.PHONY: help setup demo test test-full check bench bench-engine lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## the environment in .venv, from the lock; done by every other target as needed
 	@command -v $(PYTHON) > /dev/null || { echo "error: there is no $(PYTHON) here: install Python 3.11 to 3.14\
@@ -31,10 +31,15 @@ check: setup ## style, types and layers, as CI looks at them
 bench: setup ## the speed, cost and quality figures that the README quotes
 	$(BIN)/python -m bench
 
+bench-engine: setup ## the engine beside Faust, FastStream, Quix Streams and Kafka Streams, which it installs apart
+	$(BIN)/python -m bench engine slow_calls --peers
+
 lock: setup ## lock the newest packages and jars that pyproject.toml and local/jars.py allow
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra local --extra dev --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --output-file bench/peers/requirements.lock bench/peers/requirements.in
 	$(BIN)/python -m local.jars
 
 clean: ## remove .venv and all that was made here; packages and jars stay in the user's caches

@@ -1,14 +1,15 @@
-"""`python -m bench [NAME…] [--json]`: speed and memory as ratios beside peers, all in one run on one machine."""
+"""`python -m bench [NAME…]`: speed and memory as ratios beside peers, all in one run on one machine."""
 
 import os
 import platform
 from collections.abc import Callable
+from typing import Any
 
 import click
 import orjson
 from rich.console import Console
 
-from bench import engine, memory_hit, model_call, reading, slow_calls
+from bench import backlog, engine, large_records, latency, memory_hit, model_call, reading, slow_calls
 from bench.result import Result
 from streams import logs
 
@@ -18,16 +19,24 @@ SUITES: dict[str, Callable[..., Result]] = {
     "memory_hit": memory_hit.run,
     "engine": engine.run,
     "slow_calls": slow_calls.run,
+    "latency": latency.run,
+    "backlog": backlog.run,
+    "large_records": large_records.run,
 }
+WITH_PEERS = ("engine", "slow_calls")
+LONG = ("latency", "backlog", "large_records")  # minutes each: only by name
+OBSERVING = (*WITH_PEERS, *LONG)  # programs of their own, through Linux's /proc
 
-_TABLE_CHARS = 120  # a piped table is as wide as the widest suite needs
+_TABLE_CHARS = 150  # a piped table is as wide as the widest suite needs
 
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(SUITES)), metavar="[NAME]...")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="For each line.  [default: the suite's]")
+@click.option("--peers", is_flag=True, help="Other frameworks beside us in engine and slow_calls; installs them once.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
-def main(names: tuple[str, ...], seconds: float | None, as_json: bool) -> None:
+@click.option("--markdown", is_flag=True, help="The tables as Markdown.")
+def main(names: tuple[str, ...], seconds: float | None, peers: bool, as_json: bool, markdown: bool) -> None:
     """Measure this machine: what Sluice does, beside what others do with the same in the same run.
 
     \b
@@ -35,25 +44,39 @@ def main(names: tuple[str, ...], seconds: float | None, as_json: bool) -> None:
       model_call   a call through the gateway, the bare HTTP client, the openai SDK
       reading      normalising records, by shape
       memory_hit   a message that memory decides
-      engine       Kafka to Kafka: exactly once, at least once, read only
+      engine       Kafka to Kafka, decided from memory
       slow_calls   many slow calls at once
-    Without a name all run, in about two minutes. Only ratios travel from machine to machine.
+    and of these, which take minutes each and run by name only:
+      latency        from a message's producer to a reader of committed decisions
+      backlog        memory while millions of small records are worked off
+      large_records  memory with the largest records, beside its bound
+    Without a name the first five run, in about three minutes. Only ratios travel from machine to machine.
 
     \b
     Example:
       python -m bench
-      python -m bench engine --json
+      python -m bench engine --peers
     """
+    names = names or tuple(name for name in SUITES if name not in LONG)
+    observing = [name for name in names if name in OBSERVING]
+    if observing and platform.system() != "Linux":
+        raise click.UsageError(f"{' and '.join(observing)} observe programs through /proc: run them on Linux")
     logs.set_up("text", "WARNING")
     console = Console(stderr=True)
     out = Console(width=max(_TABLE_CHARS, Console().width), highlight=False)
     results = []
-    for name in names or SUITES:
+    for name in names:
+        options: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+        if name in WITH_PEERS:
+            options["peers"] = peers
+        if name in OBSERVING:
+            options["say"] = console.print
         with console.status(f"{name} …"):
-            result = SUITES[name]() if seconds is None else SUITES[name](seconds)
-        results.append(result)
-        if not as_json:
-            out.print(result.table(), "")
+            results.append(SUITES[name](**options))
+        if markdown:
+            click.echo(results[-1].markdown() + "\n")
+        elif not as_json:
+            out.print(results[-1].table(), "")
     machine = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -65,7 +88,7 @@ def main(names: tuple[str, ...], seconds: float | None, as_json: bool) -> None:
         click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     else:
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items())
-        out.print(f"{told} (a load above the number of cores: others were at work)")
+        click.echo(f"{told} (a load above the number of cores: others were at work)")
 
 
 if __name__ == "__main__":

@@ -1,156 +1,75 @@
-"""Kafka to Kafka in one process: exactly once, beside what aiokafka does alone."""
+"""Kafka to Kafka, every record decided from memory: Sluice, aiokafka alone and, with peers, other frameworks."""
 
-import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from bench import programs
+from bench.observed import WARM_UP, Observed
+from bench.result import Figure, Result
+from bench.trials import BYTES_EACH, Line, Trials
+from local.jars import Say
 
-from bench.cost import Cost, Stopwatch
-from bench.kafka import create, fill, work_off
-from bench.process import measure
-from bench.remembered import remembered
-from bench.result import Result
-from local.kafka import LocalKafka
-from streams.engine.stage import Later, Outputs
-from topics.catalog import DECISIONS, Names
-from topics.limits import OUTPUT_BATCH_BYTES, POLL_RECORDS_MAX
-from topics.records import Out, Record
-
+PARTITIONS = 8
 ABOUT = (
-    "A real Kafka on the same machine; 200-byte records in 4 partitions; one worker process a line, its CPU and memory "
-    "alone. The engine copies and `send` each do as little as possible: 400 bytes out for each record in. acks=all; "
-    "`send` each commits offsets every second. Triage: the demo's policy, every answer put in memory beforehand."
+    f"One job for all: take a record of {BYTES_EACH} bytes from a topic of {PARTITIONS} partitions, look it up in a "
+    "dictionary, write a decision of about 400 bytes of JSON that names the record. A real Kafka on the same machine; "
+    "every program has one core, the broker the others. Speed is from the broker's own time stamps of the outputs, "
+    f"the first {WARM_UP:.0%} left out as warm-up; CPU and memory (peak, start-up included) are of all the program's "
+    "processes. Every output was read back and is there exactly once. Triage is the demo's whole policy with every "
+    "answer in memory beforehand, and writes whole Decisions."
 )
 _COLUMNS = {
     "messages_per_s": "messages/s",
+    "ratio": "speed × Sluice's",
     "cpu_s_per_million": "CPU-s a million",
     "rss_mb_max": "peak RSS MB",
-    "cpu_ratio": "CPU × `send` each",
-    "ratio": "speed × `send` each",
+    "guarantee": "guarantee",
+    "messages": "messages",
 }
-_PARTITIONS = 4
-_BYTES_EACH = 200
-_COPIED, _TRIAGED = "copied", "triaged"  # the input topics; every line works one off to its end
-_RECORDS_PER_SECOND = {_COPIED: 60_000, _TRIAGED: 15_000}  # of the time given
-_SECONDS_MAX = 30.0  # of one line, however slow the machine
-_COMMIT_SECONDS = 1.0
-_POLL_MS = 200
-_FIRST_POLL_MS = 10_000  # joining the group is in it
-_ENGINE, _SEND, _READ, _TRIAGE = (Names(f"bench.{line}.") for line in ("engine", "send", "read", "triage"))
+_FAST, _MIDDLING, _SLOW = 125_000, 40_000, 3_750  # messages for each second that a line is to take, roughly
 
 
-def run(seconds: float = 8.0) -> Result:
+def run(seconds: float = 8.0, *, peers: bool = False, say: Say = print) -> Result:
     """About `seconds` for each line."""
-    counts = {topic: round(seconds * rate) for topic, rate in _RECORDS_PER_SECOND.items()}
-    with LocalKafka(say=lambda _: None) as kafka:
-        brokers = kafka.bootstrap_servers
-        asyncio.run(_prepare(brokers, counts))
-        measured = {
-            "aiokafka, `send` each, at least once": measure(read_and_send, brokers, counts[_COPIED]),
-            "engine, ready results, exactly once": measure(copy, brokers, counts[_COPIED]),
-            "aiokafka, read only": measure(read, brokers, counts[_COPIED]),
-            "engine, triage on memory hits, exactly once": measure(triage, brokers, counts[_TRIAGED]),
-        }
-    yardstick = next(iter(measured.values())).cost
-    lines = {
-        name: {
-            "messages_per_s": each.cost.per_s,
-            "cpu_s_per_million": each.cost.cpu_us_each,
-            "rss_mb_max": each.rss_mb_max,
-            "cpu_ratio": each.cost.cpu_us_each / yardstick.cpu_us_each,
-            "ratio": each.cost.per_s / yardstick.per_s,
-        }
-        for name, each in measured.items()
+    with Trials.begin(say) as trials:
+        lines = [*_own(seconds), *(_peers(seconds, trials, say) if peers else ())]
+        measured = [(line, trials.run(line, PARTITIONS)) for line in lines]
+    sluice = measured[0][1]
+    rows: dict[str, dict[str, Figure]] = {
+        line.name: {"messages": line.messages, "guarantee": line.guarantee} | _figures(done, sluice)
+        for line, done in measured
     }
-    return Result(suite="engine", about=ABOUT, columns=_COLUMNS, lines=lines)
+    about = f"{ABOUT} {programs.versions()}." if peers else ABOUT
+    return Result(suite="engine", about=about, columns=_COLUMNS, lines=rows)
 
 
-async def _prepare(brokers: str, counts: Mapping[str, int]) -> None:
-    records = [(record.key or b"", record.value or b"") for record in remembered(_BYTES_EACH).records]
-    for names in (_ENGINE, _SEND, _TRIAGE):
-        await create(brokers, _PARTITIONS, list(counts), names)
-    for topic, count in counts.items():
-        await fill(brokers, topic, _PARTITIONS, records, count)
+def _figures(done: Observed | None, sluice: Observed | None) -> dict[str, Figure]:
+    if done is None:
+        return {"guarantee": "failed"}
+    return {
+        "messages_per_s": done.per_s,
+        "ratio": done.per_s / sluice.per_s if sluice else None,
+        "cpu_s_per_million": done.cpu_us_each,
+        "rss_mb_max": done.rss_mb_max,
+    }
 
 
-class Copying:
-    """Writes each record's value twice, at once: the least that a stage can do."""
-
-    def __init__(self, output: str) -> None:
-        self._output = output
-
-    def order(self, topic: str) -> Literal["none", "key"]:  # noqa: ARG002
-        return "none"
-
-    def lookback(self, topic: str) -> int:  # noqa: ARG002
-        return 0
-
-    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
-        return [(Out(self._output, record.key, _doubled(record), ()),) for record in records]
-
-    def recall(self, records: Sequence[Record]) -> None:
-        pass
-
-    def forget(self, topic: str, partition: int) -> None:
-        pass
+def _own(seconds: float) -> Iterator[Line]:
+    fast, middling = round(seconds * _FAST), round(seconds * _MIDDLING)
+    sluice, aiokafka = programs.ours(), programs.aiokafka()
+    yield Line("Sluice, the same job as a stage", sluice, "ready", "exactly once", fast)
+    yield Line("Sluice, the whole triage", sluice, "triage", "exactly once", fast)
+    yield Line("aiokafka alone, batches built by hand", aiokafka, "batches", "at least once", fast)
+    yield Line("aiokafka alone, `send` each", aiokafka, "send", "at least once", middling)
 
 
-async def copy(brokers: str, count: int) -> Cost:
-    """The engine with results that are ready at once."""
-    return await work_off(Copying(_ENGINE.topic(DECISIONS)), brokers, _ENGINE, _COPIED, count, _SECONDS_MAX)
-
-
-async def triage(brokers: str, count: int) -> Cost:
-    """The engine with the whole triage stage, every message a memory hit."""
-    stage = remembered(_BYTES_EACH).stage(_TRIAGE, _TRIAGED)
-    return await work_off(stage, brokers, _TRIAGE, _TRIAGED, count, _SECONDS_MAX)
-
-
-async def read_and_send(brokers: str, count: int) -> Cost:
-    """As most programs do it: `send` for each record; flush and commit now and then."""
-    output = _SEND.topic(DECISIONS)
-    async with (
-        _consumer(brokers, _SEND) as consumer,
-        AIOKafkaProducer(bootstrap_servers=brokers, acks="all", max_batch_size=OUTPUT_BATCH_BYTES) as producer,
-    ):
-        polled = await consumer.getmany(timeout_ms=_FIRST_POLL_MS, max_records=POLL_RECORDS_MAX)
-        watch, done, committed, committed_at_s = Stopwatch(), 0, 0, 0.0
-        while committed < count and watch.wall_s < _SECONDS_MAX:
-            for records in polled.values():
-                for record in records:
-                    await producer.send(output, _doubled(record), record.key)
-                done += len(records)
-            if watch.wall_s - committed_at_s >= _COMMIT_SECONDS or done >= count:
-                await producer.flush()
-                await consumer.commit()
-                committed, committed_at_s = done, watch.wall_s
-            polled = await consumer.getmany(timeout_ms=_POLL_MS, max_records=POLL_RECORDS_MAX)
-        return watch.cost(committed)
-
-
-async def read(brokers: str, count: int) -> Cost:
-    """What reading alone costs: the records come as bytes, nothing is done with them."""
-    async with _consumer(brokers, _READ) as consumer:
-        polled = await consumer.getmany(timeout_ms=_FIRST_POLL_MS, max_records=POLL_RECORDS_MAX)
-        watch, done = Stopwatch(), 0
-        while True:
-            done += sum(map(len, polled.values()))
-            if done >= count or watch.wall_s >= _SECONDS_MAX:
-                return watch.cost(done)
-            polled = await consumer.getmany(timeout_ms=_POLL_MS, max_records=POLL_RECORDS_MAX)
-
-
-def _consumer(brokers: str, names: Names) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        _COPIED,
-        group_id=names.group("triage"),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        bootstrap_servers=brokers,
-    )
-
-
-def _doubled(record: Record) -> bytes:
-    assert record.value is not None
-    return record.value + record.value
+def _peers(seconds: float, trials: Trials, say: Say) -> Iterator[Line]:
+    fast, middling, slow = (round(seconds * rate) for rate in (_FAST, _MIDDLING, _SLOW))
+    streams = programs.kafka_streams(trials.work, say)
+    faust, faststream, quix = (programs.python(name, say) for name in ("faust_app", "faststream_app", "quix_app"))
+    yield Line("Kafka Streams (JVM)", streams, "exactly_once_v2", "exactly once", 2 * fast)  # its JIT compiles for long
+    yield Line("Quix Streams, exactly once", quix, "exactly_once", "exactly once", middling)
+    yield Line("Quix Streams", quix, "at_least_once", "at least once", middling)
+    yield Line("FastStream, batches", faststream, "batch", "at least once", middling)
+    yield Line("FastStream, one by one", faststream, "one", "at most once", slow)
+    yield Line("Faust, exactly once", faust, "exactly_once", "exactly once", slow)
+    yield Line("Faust", faust, "at_least_once", "at least once", slow)

@@ -1,105 +1,103 @@
-"""A topic filled on a local Kafka, and an engine that works it off while it is measured."""
+"""Topics of a bench on a local Kafka: made, filled, read back."""
 
 import asyncio
-import functools
-import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from aiokafka import AIOKafkaProducer
-from prometheus_client import Counter
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import NewTopic
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import TopicPartition
 
-from bench import messages
-from bench.cost import Cost, Stopwatch
-from processors import metrics
-from processors.clock import SystemClock
 from streams import topics_admin
-from streams.engine.engine import Engine, EngineSettings
-from streams.engine.stage import Later, Outputs, Stage
-from topics import dead_letters
-from topics.catalog import DEAD_LETTERS, Names
-from topics.limits import OUTPUT_BATCH_BYTES
-from topics.records import Record
+from topics.limits import OUTPUT_BATCH_BYTES, TOPIC_CREATION_SECONDS_MAX
 
-_LOOK_SECONDS = 0.005
+_POLL_MS = 1_000
+_BATCHES_AT_ONCE = 64
+_LOOK_AGAIN_SECONDS = 0.05
 
 
-async def create(brokers: str, partitions: int, inputs: Sequence[str], names: Names) -> None:
-    """The input topics where they are missing, and all owned topics under the prefix."""
-    await topics_admin.apply(brokers, names, partitions=partitions, replication_factor=1, inputs=inputs)
+@dataclass(frozen=True, slots=True)
+class Topic:
+    name: str
+    partitions: int
+
+    @property
+    def all(self) -> list[TopicPartition]:
+        return [TopicPartition(self.name, partition) for partition in range(self.partitions)]
 
 
-async def fill(brokers: str, topic: str, partitions: int, records: Sequence[tuple[bytes, bytes]], count: int) -> None:
-    """Writes `count` records, `records` (key, value) over and over, to the partitions in turn."""
+async def create(
+    brokers: str,
+    topic: Topic,
+    *,
+    timestamps: Literal["LogAppendTime", "CreateTime"] = "LogAppendTime",
+    message_bytes_max: int = 1 << 20,
+) -> None:
+    """A topic whose records bear the time of their arrival at the broker, or the producer's."""
+    config = {"message.timestamp.type": timestamps, "max.message.bytes": str(message_bytes_max)}
+    async with topics_admin.connected(brokers) as admin:
+        await admin.create_topics([NewTopic(topic.name, topic.partitions, 1, topic_configs=config)])
+        async with asyncio.timeout(TOPIC_CREATION_SECONDS_MAX):
+            while topic.name not in await topics_admin.existing(admin, [topic.name]):  # noqa: ASYNC110 no event tells
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    async with reader(brokers) as consumer:
+        await ends(consumer, topic)  # answers when every partition's leader does
+
+
+async def delete(brokers: str, topic: Topic) -> None:
+    async with topics_admin.connected(brokers) as admin:
+        await admin.delete_topics([topic.name])
+
+
+async def fill(brokers: str, topic: Topic, records: Iterable[tuple[bytes, bytes]]) -> None:
+    """Writes records (key, value), each to its key's partition."""
+    partitions: dict[bytes, int] = {}
+    batches: dict[int, Any] = {}
+    sent: list[asyncio.Future[Any]] = []
     async with AIOKafkaProducer(bootstrap_servers=brokers, max_batch_size=OUTPUT_BATCH_BYTES) as producer:
-        for first in range(0, count, len(records)):
-            partition = first // len(records) % partitions
-            sent = []
-            batch = producer.create_batch()
-            for key, value in records[: count - first]:
-                if batch.append(timestamp=None, key=key, value=value) is None:
-                    sent.append(await producer.send_batch(batch, topic, partition=partition))
-                    batch = producer.create_batch()
-                    batch.append(timestamp=None, key=key, value=value)
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
-            await asyncio.gather(*sent)
+        for key, value in records:
+            if (partition := partitions.get(key)) is None:
+                partition = partitions[key] = (murmur2(key) & 0x7FFFFFFF) % topic.partitions
+            if (batch := batches.get(partition)) is None:
+                batch = batches[partition] = producer.create_batch()
+            if batch.append(timestamp=None, key=key, value=value) is None:
+                sent.append(await producer.send_batch(batch, topic.name, partition=partition))
+                batch = batches[partition] = producer.create_batch()
+                batch.append(timestamp=None, key=key, value=value)
+            if len(sent) == _BATCHES_AT_ONCE:
+                await asyncio.gather(*sent)
+                sent.clear()
+        for partition, batch in batches.items():
+            sent.append(await producer.send_batch(batch, topic.name, partition=partition))
+        await asyncio.gather(*sent)
 
 
-async def work_off(
-    stage: Stage, brokers: str, names: Names, topic: str, count: int, seconds_max: float, **settings: Any
-) -> Cost:
-    """From the first record taken until the last of `count` is committed, at most `seconds_max`. Counts the committed.
-
-    One a process: it reads the engine's own metrics.
-    """
-    timed = _Timed(stage)
-    engine = Engine(
-        timed,
-        stage_name="triage",
-        topics={topic: "earliest"},
-        names=names,
+def reader(
+    brokers: str, isolation_level: Literal["read_committed", "read_uncommitted"] = "read_committed"
+) -> AIOKafkaConsumer:
+    """A consumer without a group, an async context manager."""
+    return AIOKafkaConsumer(
         bootstrap_servers=brokers,
-        clock=SystemClock(),
-        rng=random.Random(messages.SEED),
-        dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=names.topic(DEAD_LETTERS)),
-        settings=EngineSettings(**settings),
+        isolation_level=isolation_level,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=16 << 20,
     )
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(engine.run(stop))
-        await _until(lambda: _count(metrics.COMMITTED) >= count or timed.watch.wall_s >= seconds_max, running)
-        cost = timed.watch.cost(_count(metrics.COMMITTED))
-        if _count(metrics.REJECTED):
-            raise ValueError("some records became dead letters: the figures would not be of what they claim")
-        stop.set()
-    return cost
 
 
-class _Timed:
-    """A stage with a watch that runs from the first record it takes: from outside that moment cannot be seen."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._taken = False
-        self.watch = Stopwatch()
-        self.order = stage.order
-        self.lookback = stage.lookback
-        self.recall = stage.recall
-        self.forget = stage.forget
-
-    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
-        if not self._taken:
-            self._taken = True
-            self.watch = Stopwatch()
-        return self._stage.take(records)
+async def ends(reader: AIOKafkaConsumer, topic: Topic) -> Mapping[int, int]:
+    """By partition, as the reader's isolation has it; the markers of transactions count too."""
+    found = await reader.end_offsets(topic.all)
+    return {at.partition: end for at, end in found.items()}
 
 
-async def _until(true: Callable[[], bool], running: "asyncio.Task[None]") -> None:
-    """Returns early where the engine ended: its task group raises what it ended with."""
-    while not true() and not running.done():  # noqa: ASYNC110 a metric sets no event
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _count(counter: Counter) -> int:
-    samples = (sample for metric in counter.collect() for sample in metric.samples)
-    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+async def read(reader: AIOKafkaConsumer, topic: Topic) -> AsyncIterator[Any]:
+    """All records of the topic, as of now."""
+    last = await reader.end_offsets(topic.all)
+    reader.assign(topic.all)
+    while any([await reader.position(at) < end for at, end in last.items()]):
+        for records in (await reader.getmany(timeout_ms=_POLL_MS)).values():
+            for record in records:
+                yield record

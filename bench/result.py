@@ -6,6 +6,9 @@ from typing import Any
 
 from rich.table import Table
 
+Figure = float | str | None
+"""A number, a word, or nothing where there was nothing to measure."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -14,7 +17,7 @@ class Result:
     suite: str
     about: str  # what was measured, and what of it was simulated
     columns: Mapping[str, str]  # each figure's name, unit last, and its title
-    lines: Mapping[str, Mapping[str, float]]  # by what was measured: figures by name
+    lines: Mapping[str, Mapping[str, Figure]]  # by what was measured: figures by name; one may be missing
 
     def table(self) -> Table:
         """As a person reads it."""
@@ -22,21 +25,34 @@ class Result:
         for title in self.columns.values():
             table.add_column(title, justify="right")
         for line, figures in self.lines.items():
-            table.add_row(line, *(_shown(figures[name]) for name in self.columns))
+            table.add_row(line, *(_shown(figures.get(name)) for name in self.columns))
         return table
+
+    def markdown(self) -> str:
+        """As a README shows it."""
+        rows = [["", *self.columns.values()], ["---", *("---:" for _ in self.columns)]]
+        rows += [[line, *(_shown(figures.get(name)) for name in self.columns)] for line, figures in self.lines.items()]
+        return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", self.about])
 
     def json(self) -> dict[str, Any]:
         """As a machine reads it."""
         lines = [
-            {"line": line} | {name: _rounded(n) for name, n in figures.items()} for line, figures in self.lines.items()
+            {"line": line, **{name: _rounded(figure) for name, figure in figures.items()}}
+            for line, figures in self.lines.items()
         ]
         return {"suite": self.suite, "about": self.about, "columns": dict(self.columns), "lines": lines}
 
 
-def _rounded(number: float) -> float:
+def _rounded(figure: Figure) -> Figure:
     """To the four digits that a measurement on a shared machine has at most."""
-    return float(f"{number:.4g}")
+    return float(f"{figure:.4g}") if isinstance(figure, float) else figure
 
 
-def _shown(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+def _shown(figure: Figure) -> str:
+    match figure:
+        case None:
+            return "–"
+        case str():
+            return figure
+        case _:
+            return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3g}"

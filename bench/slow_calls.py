@@ -1,106 +1,81 @@
-"""Many slow calls at once: how much of what the waiting allows the engine gets done."""
+"""Model calls that take their time, many at once: how much of what the waiting allows each program gets done."""
 
 import asyncio
-import functools
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import replace
 
-from bench import messages
-from bench.cost import Cost, Stopwatch
-from bench.kafka import create, fill, work_off
-from bench.process import Measured, measure
-from bench.result import Result
-from local.kafka import LocalKafka
-from streams.engine.stage import Later, Outputs
-from topics.catalog import DECISIONS, Names
-from topics.records import Out, Record
+from bench import programs
+from bench.peers.job import CALL_SECONDS, CONCURRENCY
+from bench.result import Figure, Result
+from bench.trials import Line, Trials
+from local import simulated
+from local.jars import Say
+from topics.limits import CALLS_IN_FLIGHT_MAX
 
-CALL_SECONDS = 0.2
-CONCURRENCY = 500
 _IDEAL_PER_S = CONCURRENCY / CALL_SECONDS
+_PARTITIONS = (1, 8)
 ABOUT = (
-    f"Calls are simulated: each sleeps {CALL_SECONDS * 1000:.0f} ms. {CONCURRENCY} at once on one partition of a real "
-    f"Kafka on the same machine, exactly once; the ideal is {_IDEAL_PER_S:,.0f} messages/s. Start and end of the run "
-    "are included. asyncio alone: as many tasks that only sleep."
+    f"Calls are simulated: each waits {CALL_SECONDS * 1000:.0f} ms. {CONCURRENCY} at once in one process on one core, "
+    f"whatever the number of partitions, so that {_IDEAL_PER_S:,.0f} messages/s are ideal; measured as in `engine`. "
+    "CPU and memory are of the run with one partition. Over HTTP: a question to the simulated provider, about "
+    f"{CALL_SECONDS * 1000:.0f} ms with jitter, through the gateway, which lets at most {CALLS_IN_FLIGHT_MAX} calls go "
+    "at once to one model; the provider shares the broker's core."
+)
+_ABOUT_PEERS = (
+    " FastStream by max_workers commits what it has not done yet; by batches it waits for the slowest call of each, "
+    "which costs nothing here, where all take the same time. Quix has no concurrency within a process."
 )
 _COLUMNS = {
-    "messages_per_s": "messages/s",
+    **{f"messages_per_s_{count}": f"messages/s, {count} partition{'s'[: count > 1]}" for count in _PARTITIONS},
+    "ratio": "share of the ideal",
     "cpu_s_per_million": "CPU-s a million",
     "rss_mb_max": "peak RSS MB",
-    "ratio": "share of the ideal",
+    "guarantee": "guarantee",
+    "messages": "messages",
 }
-_TOPIC = "in"
-_BYTES_EACH = 200
-_NAMES = Names("bench.slow.")
 
 
-def run(seconds: float = 8.0) -> Result:
-    """About `seconds` for each line."""
-    rounds = max(1, round(seconds / CALL_SECONDS))
-    with LocalKafka(say=lambda _: None) as kafka:
-        asyncio.run(_prepare(kafka.bootstrap_servers, rounds * CONCURRENCY))
-        measured = {
-            "asyncio alone": measure(sleep_only, rounds),
-            "Sluice's engine": measure(work_slowly, kafka.bootstrap_servers, rounds * CONCURRENCY, seconds * 3),
-        }
-    return Result(
-        suite="slow_calls", about=ABOUT, columns=_COLUMNS, lines={n: _figures(m) for n, m in measured.items()}
-    )
+def run(seconds: float = 8.0, *, peers: bool = False, say: Say = print) -> Result:
+    """About `seconds` for each figure."""
+    with Trials.begin(say) as trials:
+        lines = [*_own(seconds), *(_peers(seconds, say) if peers else ())]
+        rows = {line.name: _row(line, trials) for line in lines}
+        over_http = Line("Sluice, over HTTP", programs.ours(), "http", "exactly once", _messages(seconds) // 2)
+        rows[over_http.name] = asyncio.run(_with_provider(over_http, trials))
+    about = f"{ABOUT}{_ABOUT_PEERS} {programs.versions()}." if peers else ABOUT
+    return Result(suite="slow_calls", about=about, columns=_COLUMNS, lines=rows)
 
 
-def _figures(measured: Measured) -> dict[str, float]:
-    return {
-        "messages_per_s": measured.cost.per_s,
-        "cpu_s_per_million": measured.cost.cpu_us_each,
-        "rss_mb_max": measured.rss_mb_max,
-        "ratio": measured.cost.per_s / _IDEAL_PER_S,
-    }
+def _messages(seconds: float) -> int:
+    return max(1, round(seconds / CALL_SECONDS)) * CONCURRENCY
 
 
-async def _prepare(brokers: str, count: int) -> None:
-    await create(brokers, 1, [_TOPIC], _NAMES)
-    await fill(brokers, _TOPIC, 1, messages.lines(_BYTES_EACH), count)
+def _own(seconds: float) -> Iterator[Line]:
+    sluice, messages = programs.ours(), _messages(seconds)
+    yield Line("Sluice", sluice, "none", "exactly once", messages)
+    yield Line("Sluice, each key in order", sluice, "key", "exactly once", messages)
 
 
-class Slow:
-    """Every record waits for a call."""
-
-    def __init__(self, output: str) -> None:
-        self._output = output
-
-    def order(self, topic: str) -> Literal["none", "key"]:  # noqa: ARG002
-        return "none"
-
-    def lookback(self, topic: str) -> int:  # noqa: ARG002
-        return 0
-
-    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
-        return [functools.partial(self._call, record) for record in records]
-
-    async def _call(self, record: Record) -> Outputs:
-        await asyncio.sleep(CALL_SECONDS)
-        return (Out(self._output, record.key, record.value, ()),)
-
-    def recall(self, records: Sequence[Record]) -> None:
-        pass
-
-    def forget(self, topic: str, partition: int) -> None:
-        pass
+def _peers(seconds: float, say: Say) -> Iterator[Line]:
+    messages = _messages(seconds)
+    faust, faststream, quix = (programs.python(name, say) for name in ("faust_app", "faststream_app", "quix_app"))
+    yield Line(f"FastStream, max_workers={CONCURRENCY}", faststream, "calls", "at most once", messages)
+    yield Line("FastStream, batches, calls gathered", faststream, "call_batches", "at least once", messages)
+    yield Line(f"Faust, concurrency={CONCURRENCY}", faust, "calls", "at least once", messages)
+    yield Line("Quix Streams", quix, "calls", "at least once", round(seconds / CALL_SECONDS))
 
 
-async def work_slowly(brokers: str, count: int, seconds: float) -> Cost:
-    """The engine, from Kafka to Kafka."""
-    stage = Slow(_NAMES.topic(DECISIONS))
-    return await work_off(stage, brokers, _NAMES, _TOPIC, count, seconds, in_flight_records_max=CONCURRENCY)
+def _row(line: Line, trials: Trials) -> dict[str, Figure]:
+    measured = {count: trials.run(line, count) for count in _PARTITIONS}
+    row: dict[str, Figure] = {"messages": line.messages, "guarantee": line.guarantee}
+    for count, done in measured.items():
+        row[f"messages_per_s_{count}"] = done.per_s if done else None
+    if one := measured[1]:
+        row |= {"ratio": one.per_s / _IDEAL_PER_S, "cpu_s_per_million": one.cpu_us_each, "rss_mb_max": one.rss_mb_max}
+    return row
 
 
-async def sleep_only(rounds: int) -> Cost:
-    """What the event loop itself makes of it."""
-
-    async def calls() -> None:
-        for _ in range(rounds):
-            await asyncio.sleep(CALL_SECONDS)
-
-    watch = Stopwatch()
-    await asyncio.gather(*(calls() for _ in range(CONCURRENCY)))
-    return watch.cost(rounds * CONCURRENCY)
+async def _with_provider(line: Line, trials: Trials) -> dict[str, Figure]:
+    async with simulated.provider() as provider:
+        told = [f"{name}={value}" for name, value in provider.env.items()]
+        return await asyncio.to_thread(_row, replace(line, command=["env", *told, *line.command]), trials)

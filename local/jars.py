@@ -46,24 +46,27 @@ class Jar:
         return f"{artifact}-{version}.jar"
 
 
-def locked() -> list[Jar]:
-    """What the lock lists."""
-    lines = (line for line in LOCK.read_text().splitlines() if line and not line.startswith("#"))
+def locked(lock: Path | None = None) -> list[Jar]:
+    """What the lock lists; Kafka's, where none is named."""
+    lines = (line for line in (lock or LOCK).read_text().splitlines() if line and not line.startswith("#"))
     return [Jar(*line.split()) for line in lines]
 
 
-def fetch(say: Say, cache: Path | None = None) -> Path:
+def fetch(
+    say: Say, cache: Path | None = None, *, lock: Path | None = None, name: str = f"kafka-{KAFKA_VERSION}"
+) -> Path:
     """The directory that holds the jars of the lock, and nothing else. Raises JarsUnavailable.
 
     It appears complete or not at all, so a download that was interrupted, or done twice at once, harms nobody.
+    `lock`: another one than Kafka's, whose jars are `name`.
     """
     cache = cache or cache_dir()
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:8]
-    home = cache / f"kafka-{KAFKA_VERSION}-{digest}"
+    jars = locked(lock)
+    digest = hashlib.sha256((lock or LOCK).read_bytes()).hexdigest()[:8]
+    home = cache / f"{name}-{digest}"
     if home.is_dir():
         return home
-    jars = locked()
-    say(f"fetching Apache Kafka {KAFKA_VERSION}: {len(jars)} jars, about 45 MB, once; they are kept in {cache}")
+    say(f"fetching {name}: {len(jars)} jars, once; they are kept in {cache}")
     with _workplace(cache) as work, ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
         stage = work / "jars"
         stage.mkdir()

@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from processors import severities
-from processors.items import Item
+from processors.cache import Cache
+from processors.items import Glimpse, Item
+from processors.patterns import with_any_digits
 from processors.policy import Rule, Stream, When
-from topics.limits import RULE_TEXT_CHARS_MAX
+from topics.limits import LINE_LAYOUTS_MAX, RULE_TEXT_CHARS_MAX
+from topics.log_layouts import Layout
 from topics.messages import FieldValue, Severity, Verdict
 
 _FieldTest = Callable[[FieldValue], bool]
@@ -29,14 +32,50 @@ class Rules:
     """A stream's rules, compiled once."""
 
     def __init__(self, stream: Stream) -> None:
-        self._rules = tuple((_condition(rule.when), Held(rule, _verdict(stream, rule))) for rule in stream.rules)
+        self._rules = tuple(_Rule(stream, rule) for rule in stream.rules)
+        self._by_layout: Cache[Layout, tuple[_Rule, ...]] = Cache(LINE_LAYOUTS_MAX)
 
-    def first(self, item: Item) -> Held | None:
+    def first(self, seen: Item | Glimpse) -> Held | None:
         """The first rule that holds; it alone counts, also where it leaves the label to the model."""
-        for holds, held in self._rules:
-            if holds(item):
-                return held
+        rules = self._by_layout.get(seen.layout) if isinstance(seen, Glimpse) else self._rules
+        for rule in self._rules_of(seen) if rules is None else rules:
+            if rule.holds(seen):
+                return rule.held
         return None
+
+    def _rules_of(self, seen: Item | Glimpse) -> "tuple[_Rule, ...]":
+        """Those that hold for some line of its layout, whichever its digits are: most often none."""
+        assert isinstance(seen, Glimpse), "a whole message is asked about every rule"
+        rules = tuple(rule for rule in self._rules if rule.may_hold(seen))
+        self._by_layout.put(seen.layout, rules)
+        return rules
+
+
+class _Rule:
+    """One rule, compiled."""
+
+    def __init__(self, stream: Stream, rule: Rule) -> None:
+        self.held = Held(rule, _verdict(stream, rule))
+        when = rule.when
+        self._search = re.compile(when.text).search if when.text is not None else None
+        self._search_any_digits = with_any_digits(when.text).search if when.text is not None else None
+        self._field = when.field
+        self._test = _field_test(when) if when.field is not None else None
+
+    def holds(self, seen: Item | Glimpse) -> bool:
+        if self._test is not None and self._field is not None:
+            value = seen.fields.get(self._field)
+            if value is None or not self._test(value):
+                return False
+        return self._search is None or self._search(_seen(seen)) is not None
+
+    def may_hold(self, line: Glimpse) -> bool:
+        """Whether it holds for a line that differs from this one in digits, if at all."""
+        if self._test is not None and self._field is not None and not _has_digits(self._field):
+            value = line.fields.get(self._field)
+            if value is None or not (_has_digits(str(value)) or self._test(value)):
+                return False
+        return self._search_any_digits is None or self._search_any_digits(_seen(line)) is not None
 
 
 def _verdict(stream: Stream, rule: Rule) -> Verdict | None:
@@ -55,21 +94,11 @@ def _verdict(stream: Stream, rule: Rule) -> Verdict | None:
     )
 
 
-def _condition(when: When) -> Callable[[Item], bool]:
-    search = re.compile(when.text).search if when.text is not None else None
-    if when.field is None:
-        assert search is not None, "When without field has text"
-        return lambda item: search(_seen(item)) is not None
-    name, test = when.field, _field_test(when)
-
-    def holds(item: Item) -> bool:
-        value = item.fields.get(name)
-        return value is not None and test(value) and (search is None or search(_seen(item)) is not None)
-
-    return holds
+def _has_digits(text: str) -> bool:
+    return any(digit in text for digit in "0123456789")
 
 
-def _seen(item: Item) -> str:
+def _seen(item: Item | Glimpse) -> str:
     """What a regular expression sees: of a long mail or line the beginning, of a dialogue the newest turns."""
     if len(item.text) <= RULE_TEXT_CHARS_MAX:
         return item.text

@@ -1,5 +1,8 @@
 """Decides a message with the cheapest means that may: rules, exact memory, then nano. The gate says what climbs.
 
+What rules or memory decide without an escalation is kept as a stencil, so that whole batches of such messages are
+decided again without a Decision each: `again` looks whether everything that led to it is as it was.
+
 Texts that give orders are asked alone and never remembered: an answer that its text may have dictated is not kept.
 Everything else is remembered by its whole normalised text, dialogues by their window of turns and requested
 escalations by their text too, because the request changes where a message goes and not what it is.
@@ -7,22 +10,28 @@ escalations by their text too, because the request changes where a message goes 
 
 import functools
 import random
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from processors.asking import Model
 from processors.batches import Batches
+from processors.cache import Cache
 from processors.clock import Clock
 from processors.gate import Gate
 from processors.injection import gives_orders
-from processors.items import Ignored, Item
-from processors.memory import Keys, Memory
-from processors.metrics import DECIDED, DECISION_SECONDS, ESCALATED
+from processors.items import Glimpse, Ignored, Item
+from processors.memory import Key, Keys, Memory
+from processors.metrics import DECIDED, DECISION_SECONDS, ESCALATED, observe
 from processors.nano import Nano
 from processors.policy import Policy, Stream
 from processors.questions import FREE, Answered, Bill
 from processors.rules import Held, Rules
 from processors.sharing import Sharing
+from topics.limits import KNOWN_DECISION_CHARS_MAX, KNOWN_DECISIONS_MAX
 from topics.messages import IGNORED, Decision, Escalation, Means, Verdict
+from topics.stencils import Stencil
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,15 @@ class Triaged:
 
     decision: Decision
     escalation: Escalation | None
+
+
+class Known(NamedTuple):
+    """A decision that climbs nowhere, kept to be given again."""
+
+    stencil: Stencil
+    counted: tuple[Means, str]  # by what means, and the label
+    key: Key | None  # in memory, of the verdict that it rests on
+    verdict: Verdict | None
 
 
 class Triage:
@@ -56,15 +74,44 @@ class Triage:
         self._batches = Batches(name, stream, Nano(name, stream, model, rng), clock)
         self._sharing = Sharing(self._batches)
         self._gate = Gate(stream, self._version, clock)
+        # By tenant and text where it rests on memory, by tenant, template and rule, by tenant alone where ignored
+        self._known: Cache[tuple[str | None, ...], Known] = Cache(KNOWN_DECISIONS_MAX)
         self._count = functools.cache(functools.partial(DECIDED.labels, name))
         self._count_escalation = functools.cache(functools.partial(ESCALATED.labels, name))
         self._seconds = DECISION_SECONDS.labels(name)
+
+    def again(self, seen: Item | Ignored | Glimpse) -> Known | None:
+        """What `free` has decided about such a message and would decide again; None where it has to be asked.
+
+        Who takes it counts it (`count`).
+        """
+        if not isinstance(seen, Glimpse):
+            if isinstance(seen, Ignored):
+                return self._known.get((seen.tenant,))
+            if seen.asked_tier is not None:
+                return None
+        held = self._rules.first(seen)
+        if held is not None:
+            return self._known.get((seen.tenant, seen.template, held.rule.name))
+        known = self._known.get((seen.tenant, seen.memory_text))
+        if known is None or known.key is None or self._memory.get(known.key) is not known.verdict:
+            return None
+        return known
+
+    def count(self, decided: Iterable[Known], seconds: float) -> None:
+        """Decisions that were given again, and the time that each of them took."""
+        counts = Counter(known.counted for known in decided)
+        for (by, label), times in counts.items():
+            self._count(by, label).inc(times)
+        observe(self._seconds, seconds, counts.total())
 
     def free(self, item: Item | Ignored) -> Triaged | None:
         """What rules or memory decide, at once and for nothing; None where a model has to be asked."""
         taken_s = self._clock.monotonic()
         if isinstance(item, Ignored):
-            return self._ignored(item, taken_s)
+            triaged = self._ignored(item, taken_s)
+            self._keep((item.tenant,), triaged)
+            return triaged
         return self._free(item, self._rules.first(item), taken_s)
 
     async def ask(self, item: Item) -> Triaged:
@@ -86,9 +133,27 @@ class Triage:
 
     def _free(self, item: Item, held: Held | None, taken_s: float) -> Triaged | None:
         if held is not None and held.verdict is not None:
-            return self._triaged(item, held.verdict, FREE, held, taken_s)
-        remembered = self._memory.get(self._keys.key(item.tenant, item.memory_text))
-        return None if remembered is None else self._triaged(item, remembered, FREE, held, taken_s)
+            triaged = self._triaged(item, held.verdict, FREE, held, taken_s)
+            self._keep((item.tenant, item.template, held.rule.name), triaged)
+            return triaged
+        key = self._keys.key(item.tenant, item.memory_text)
+        remembered = self._memory.get(key)
+        if remembered is None:
+            return None
+        triaged = self._triaged(item, remembered, FREE, held, taken_s)
+        if held is None:
+            self._keep((item.tenant, item.memory_text), triaged, key, remembered)
+        return triaged
+
+    def _keep(
+        self, like: tuple[str | None, ...], triaged: Triaged, key: Key | None = None, verdict: Verdict | None = None
+    ) -> None:
+        """Keeps a decision for all messages like this one. What climbs is decided each time: it takes the message."""
+        if triaged.escalation is None:
+            decision = triaged.decision
+            stencil = Stencil(decision)
+            if stencil.chars <= KNOWN_DECISION_CHARS_MAX:
+                self._known.put(like, Known(stencil, (decision.decided_by, decision.label), key, verdict))
 
     async def _answer(self, item: Item) -> Answered:
         if gives_orders(item.text):

@@ -1,22 +1,28 @@
 """What each stage does with a record: the glue between Kafka records and `processors`."""
 
 import functools
+import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from processors.clock import Clock
-from processors.items import Ignored, Item
+from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
-from processors.triage import Triage, Triaged
+from processors.triage import Known, Triage, Triaged
 from streams.engine.stage import Later, Outputs
 from topics import codec
 from topics.catalog import DECISIONS, RESOLUTIONS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
 from topics.messages import AgentTier, Decision, Escalation, Rejected, Resolution
-from topics.records import Out, Record
+from topics.records import Out, Record, message_id
+from topics.stencils import Filling
 
 if TYPE_CHECKING:
     from processors.agents.resolver import Resolver
+
+log = logging.getLogger(__name__)
+
+_Again = tuple[int, Record, Item | Ignored | Glimpse, Known]  # the place among the results; what is given again
 
 
 class TriageStage:
@@ -27,6 +33,7 @@ class TriageStage:
     ) -> None:
         """`topics`: for each input topic how its records are read, decided and ordered."""
         self._topics = topics
+        self._clock = clock
         self._write = _Writer(names, "triage", clock)
 
     def order(self, topic: str) -> Literal["none", "key"]:
@@ -36,18 +43,58 @@ class TriageStage:
         return self._topics[topic][0].lookback
 
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
+        """What is decided as a message like it was before is gathered and written together, with no Decision each."""
         normaliser, triage, _ = self._topics[records[0].topic]
+        glimpse, read, decided_again = normaliser.glimpse, normaliser.read, triage.again
+        taken_s = self._clock.monotonic()
         results: list[Outputs | Later] = []
+        again: list[_Again] = []
         for record in records:
-            read = normaliser.read(record)
-            if isinstance(read, Rejected):
-                results.append(read)
-            elif triaged := triage.free(read):
-                results.append(self._outputs(record, read, triaged))
-            else:
-                assert isinstance(read, Item), "what is ignored is free"
-                results.append(functools.partial(self._ask, record, triage, read))
+            try:
+                seen = glimpse(record) or read(record)
+                if isinstance(seen, Rejected):
+                    results.append(seen)
+                elif (known := decided_again(seen)) is not None:
+                    again.append((len(results), record, seen, known))
+                    results.append(())  # its place
+                else:
+                    results.append(self._first(record, normaliser, triage, seen))
+            except Exception as error:  # noqa: BLE001 one record's: those before it must not be taken twice
+                results.append(_failed(record, error))
+        if again:
+            seconds = self._clock.monotonic() - taken_s
+            self._write_again(again, results, seconds)
+            triage.count([known for _, _, _, known in again], seconds)
         return results
+
+    def _first(
+        self, record: Record, normaliser: Normaliser, triage: Triage, seen: Item | Ignored | Glimpse
+    ) -> Outputs | Later:
+        """Of a record that is like none before it, or that needs all of its message."""
+        read = normaliser.read(record) if isinstance(seen, Glimpse) else seen
+        if isinstance(read, Rejected):
+            return read
+        if triaged := triage.free(read):
+            return self._outputs(record, read, triaged)
+        assert isinstance(read, Item), "what is ignored is free"
+        return functools.partial(self._ask, record, triage, read)
+
+    def _write_again(self, again: Sequence[_Again], results: list[Outputs | Later], seconds: float) -> None:
+        """Puts what is decided again into its places."""
+        latency_ms, now_ms = round(seconds * 1000, 3), int(self._clock.time() * 1000)
+        topic, headers = self._write.decisions
+        fillings: dict[int, Filling] = {}  # by partition: parked records come from several
+        for place, record, seen, known in again:
+            try:
+                filling = fillings.get(record.partition)
+                if filling is None:
+                    filling = fillings[record.partition] = Filling(record.topic, record.partition, latency_ms)
+                decision_id, value = filling.decision(known.stencil, record, seen.session)
+                around = headers(decision_id, now_ms, seen.traceparent)
+                out = tuple.__new__(Out, (topic, record.key, value, around, None))  # at half the price of Out(…)
+                results[place] = (out,)
+            except Exception as error:  # noqa: BLE001 as above
+                results[place] = _failed(record, error)
 
     async def _ask(self, record: Record, triage: Triage, item: Item) -> Outputs:
         return self._outputs(record, item, await triage.ask(item))
@@ -65,6 +112,11 @@ class TriageStage:
 
     def forget(self, topic: str, partition: int) -> None:
         self._topics[topic][0].forget(topic, partition)
+
+
+def _failed(record: Record, error: Exception) -> Rejected:
+    log.error("triage: %s is rejected", message_id(record), exc_info=error)
+    return Rejected("internal", f"{type(error).__name__}: {error}")
 
 
 class AgentStage:
@@ -112,7 +164,7 @@ class _Writer:
 
     def __init__(self, names: Names, stage: Stage, clock: Clock) -> None:
         self._clock = clock
-        self._decisions = names.topic(DECISIONS), EventHeaders(stage, "decision")
+        self.decisions = names.topic(DECISIONS), EventHeaders(stage, "decision")
         self._resolutions = names.topic(RESOLUTIONS), EventHeaders(stage, "resolution", part=stage)
         self._escalations: dict[AgentTier, tuple[str, EventHeaders]] = {
             tier: (names.topic(escalations(tier)), EventHeaders(stage, "escalation", part=tier))
@@ -120,7 +172,7 @@ class _Writer:
         }
 
     def decision(self, record: Record, decision: Decision, traceparent: bytes | None) -> Out:
-        return self._out(*self._decisions, record, decision, traceparent)
+        return self._out(*self.decisions, record, decision, traceparent)
 
     def escalation(self, record: Record, escalation: Escalation, traceparent: bytes | None) -> Out:
         return self._out(*self._escalations[escalation.to], record, escalation, traceparent)

@@ -21,21 +21,17 @@ class EventHeaders:
             ("ce_source", f"/sluice/{stage}".encode()),
             ("content-type", b"application/json"),
         )
-        self._second = -1
-        self._second_text = ""
+        self._time_ms = -1
+        self._time = ("ce_time", b"")
 
     def __call__(self, message_id: str, time_ms: int, traceparent: bytes | None = None) -> list[tuple[str, bytes]]:
         """`ce_id` is the message id and the type, so that a repeated event has the id that it had. `time_ms` is when
         the event happened, epoch milliseconds; `traceparent` the sender's."""
-        second, ms = divmod(time_ms, 1000)
-        if second != self._second:
-            self._second = second
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        headers = [
-            *self._fixed,
-            ("ce_id", (message_id + self._suffix).encode(errors="replace")),
-            ("ce_time", f"{self._second_text}.{ms:03}Z".encode()),
-        ]
+        if time_ms != self._time_ms:  # what was decided together has one time
+            second, ms = divmod(time_ms, 1000)
+            text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z"
+            self._time_ms, self._time = time_ms, ("ce_time", text.encode())
+        headers = [*self._fixed, ("ce_id", (message_id + self._suffix).encode(errors="replace")), self._time]
         if traceparent is not None:
             headers.append((TRACEPARENT, traceparent))
         return headers

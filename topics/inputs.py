@@ -6,6 +6,7 @@ Kafka Connect's schema envelope, and for logs the formats of `topics.log_formats
 
 import base64
 import binascii
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import orjson
 
 from topics import limits, log_formats
 from topics.log_formats import LogFormat
+from topics.log_layouts import Layout
 from topics.log_lines import LogLine
 from topics.messages import Rejected
 
@@ -75,7 +77,8 @@ _LOG_FORMAT: Final[Mapping[Format, LogFormat]] = {
     "cri": "cri",
 }
 _NOT_JSON: Final = object()
-_BRACKETS = {0x7B: 0x7D, 0x5B: 0x5D, 0x22: 0x22}  # what begins with { [ " must end with } ] " to be JSON
+_BRACKETS = {b"{": b"}", b"[": b"]", b'"': b'"'}  # what begins with the one must end with the other to be JSON
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _SCALAR_BYTES_MAX = 24  # true, null or a number: longer values are not tried
 _MAIL_HEADER = re.compile(
     rb"^(?:from|to|cc|subject|date|received|return-path|message-id|mime-version|content-type|delivered-to|reply-to"
@@ -87,6 +90,24 @@ _MAIL_HEADER = re.compile(
 def read_log(value: bytes | None, format: Format = "auto") -> LogLine | Tombstone | Rejected:
     """One log record: a line, or several that belong together."""
     return _read(value, format, _log_of_text, _log_of_object)
+
+
+def familiar_log(value: bytes, format: Format = "auto") -> tuple[str, Layout] | None:
+    """A log line of bare text with its layout: what `read_log` makes of it, and faster. None: `read_log` has to say."""
+    if len(value) > limits.LINE_LAYOUT_BYTES_MAX:
+        return None
+    layout = _familiar(log_formats.shape_of(value), format)
+    return None if layout is None else (value.decode().strip(), layout)
+
+
+@functools.lru_cache(limits.LINE_LAYOUTS_MAX)
+def _familiar(shape: bytes, format: Format) -> Layout | None:
+    """None where lines of this shape may be JSON or empty, by whatever their digits are."""
+    if format == "connect-json" or shape.startswith(_BYTE_ORDER_MARK):
+        return None
+    if format not in ("plain", "string") and _may_be_json(shape.lstrip()):
+        return None
+    return log_formats.layout_of_shape(shape, _LOG_FORMAT[format])
 
 
 def read_mail(value: bytes | None, format: Format = "auto") -> RawMail | MailParts | Tombstone | Rejected:
@@ -162,21 +183,19 @@ def _read(
 
 def _json(value: bytes) -> object:
     """The JSON in it, or _NOT_JSON. A line that only begins like JSON costs no exception."""
-    if value[:3] == b"\xef\xbb\xbf":
-        value = value[3:]
-    first = value[:1]
-    if first.isspace():
-        value = value.lstrip()
-        first = value[:1]
-    if first and (last := _BRACKETS.get(first[0])):
-        if value.rstrip()[-1:] != bytes((last,)):
-            return _NOT_JSON
-    elif len(value) > _SCALAR_BYTES_MAX:
+    value = value.removeprefix(_BYTE_ORDER_MARK).lstrip()
+    if not _may_be_json(value):
         return _NOT_JSON
     try:
         return orjson.loads(value)
     except orjson.JSONDecodeError:
         return _NOT_JSON
+
+
+def _may_be_json(value: bytes) -> bool:
+    """By what it begins and ends with; nothing but space is before it."""
+    last = _BRACKETS.get(value[:1])
+    return len(value) <= _SCALAR_BYTES_MAX if last is None else value.rstrip().endswith(last)
 
 
 def _connect_payload(envelope: Mapping[str, Any]) -> object:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from topics.limits import KEY_CHARS_MAX
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -38,3 +40,8 @@ class Out(NamedTuple):
 def message_id(record: Record) -> str:
     """`topic/partition/offset`: unique in a cluster, the same however often the record is read."""
     return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def key_text(record: Record) -> str | None:
+    """The key for people to read: what is not UTF-8 in it is replaced, what is beyond KEY_CHARS_MAX left out."""
+    return None if record.key is None else record.key.decode(errors="replace")[:KEY_CHARS_MAX]

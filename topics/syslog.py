@@ -3,8 +3,8 @@
 import re
 
 from topics import limits
-from topics.log_lines import LogLine
-from topics.messages import FieldValue
+from topics.log_layouts import Field, Layout, Part
+from topics.log_lines import place
 
 # RFC 5424, tables 1 and 2, in syslog's own keywords
 SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -14,7 +14,7 @@ FACILITIES = (
     *(f"local{n}" for n in range(8)),
 )
 
-_RFC5424 = re.compile(r"<(\d{1,3})>1 (\S+) (\S+) (\S+) (\S+) (\S+) (-|(?=\[))")
+_RFC5424 = re.compile(r"<(\d{1,3})>1 (\S+) (?P<host>\S+) (?P<app>\S+) (?P<pid>\S+) (?P<msgid>\S+) (?P<nil>-|(?=\[))")
 _RFC3164 = re.compile(
     r"<(\d{1,3})>"
     r"(?:\d+: )?"  # a sequence number, as Cisco's
@@ -27,52 +27,47 @@ _PARAMETER = re.compile(r' ([^\s=\]"]+)="((?:[^"\\\]]|\\.)*)"')
 _ESCAPED = re.compile(r'\\(["\\\]])')
 
 
-def read(text: str) -> LogLine | None:
-    """A message that begins with `<priority>`; None where it is none (no priority up to 191)."""
-    match = _RFC5424.match(text)
-    if match:
-        return _rfc5424(text, match)
-    match = _RFC3164.match(text)
+def layout(text: str) -> Layout | None:
+    """Of a message that begins with `<priority>`; None where it is none (no priority up to 191)."""
+    match = _RFC5424.match(text) or _RFC3164.match(text)
     if match is None or int(match[1]) > 191:
         return None
-    fields = _priority(int(match[1]))
-    _set(fields, host=match["host"], app=match["app"], pid=match["pid"])
-    return _line(fields, text[match.end() :])
+    names = ("host", "app", "pid", "msgid") if match.re is _RFC5424 else ("host", "app", "pid")
+    words = {name: at for name in names if match[name] != "-" and (at := place(match, name))}  # "-" says nothing
+    priority = int(match[1])
+    severity, facility = SEVERITIES[priority & 7], FACILITIES[priority >> 3]
+    fields: list[Field] = [("syslog.severity", severity), ("syslog.facility", facility)]
+    fields += ((f"syslog.{name}", at) for name, at in words.items())
+    start = match.end()
+    if match.re is _RFC5424:
+        while not match["nil"] and (element := _ELEMENT.match(text, start)):
+            fields += (_parameter(element, found) for found in _PARAMETER.finditer(text, *element.span(2)))
+            start = element.end()
+        start = len(text) - len(text[start:].lstrip(" \ufeff"))
+    return _layout(text, severity, words, fields[: limits.RECORD_FIELDS_MAX], start)
 
 
-def _rfc5424(text: str, match: re.Match[str]) -> LogLine | None:
-    priority, _, host, app, pid, msgid, nil = match.groups()
-    if int(priority) > 191:
-        return None
-    fields = _priority(int(priority))
-    _set(fields, host=host, app=app, pid=pid, msgid=msgid)
-    position = match.end()
-    while not nil and (element := _ELEMENT.match(text, position)):
-        position = element.end()
-        for name, value in _PARAMETER.findall(element[2]):
-            if len(fields) < limits.RECORD_FIELDS_MAX:
-                fields[f"syslog.{element[1]}.{name}"] = _ESCAPED.sub(r"\1", value)[: limits.RECORD_FIELD_CHARS_MAX]
-    return _line(fields, text[position:].lstrip(" \ufeff"))
+def by_value(text: str) -> bool:
+    """Whether messages that differ in digits only, behind priority and version, may be read differently."""
+    return _ESCAPED.search(text) is not None
 
 
-def _priority(priority: int) -> dict[str, FieldValue]:
-    return {"syslog.severity": SEVERITIES[priority & 7], "syslog.facility": FACILITIES[priority >> 3]}
+def _parameter(element: re.Match[str], found: re.Match[str]) -> Field:
+    name = ("syslog.", slice(*element.span(1)), ".", slice(*found.span(1)))
+    if "\\" in found[2]:
+        return name, _ESCAPED.sub(r"\1", found[2])[: limits.RECORD_FIELD_CHARS_MAX]
+    start, end = found.span(2)
+    return name, slice(start, min(end, start + limits.RECORD_FIELD_CHARS_MAX))
 
 
-def _set(fields: dict[str, FieldValue], **values: str | None) -> None:
-    """What the message says; `-` is syslog's word for nothing."""
-    for name, value in values.items():
-        if value and value != "-":
-            fields[f"syslog.{name}"] = value
-
-
-def _line(fields: dict[str, FieldValue], message: str) -> LogLine:
+def _layout(text: str, severity: str, words: dict[str, slice], fields: list[Field], start: int) -> Layout:
     """The severity in words, because no model reads priorities; the time is left to the record."""
-    host, app, pid = (fields.get(f"syslog.{name}") for name in ("host", "app", "pid"))
-    front = " ".join(str(word) for word in (fields["syslog.severity"], host) if word)
-    message = message.strip()
-    return LogLine(
-        f"{front} {app or ''}{f'[{pid}]' if pid else ''}: {message}" if app else f"{front}: {message}",
-        f"{front} {app}: {message}" if app else f"{front}: {message}",
-        fields,
-    )
+    message = text[start:].strip()
+    start += text[start:].find(message)
+    host, app, pid = words.get("host"), words.get("app"), words.get("pid")
+    front: list[Part] = [severity, " ", host] if host else [severity]
+    told: list[Part] = [": ", slice(start, start + len(message))]
+    if app is None:
+        return Layout([*front, *told], [*front, *told], fields)
+    named = [*front, " ", app]
+    return Layout([*named, "[", pid, "]", *told] if pid else [*named, *told], [*named, *told], fields)

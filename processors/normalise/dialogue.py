@@ -31,6 +31,9 @@ class DialogueNormaliser:
         self._origin = Origin(stream)
         self._open: dict[tuple[str, int], _Conversations] = {}
 
+    def glimpse(self, record: Record) -> None:
+        """Without reading it all, nothing can be told."""
+
     def read(self, record: Record) -> Item | Ignored | Rejected:
         read = read_dialogue(record.value, self._format)
         if isinstance(read, Rejected):

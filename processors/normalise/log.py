@@ -1,11 +1,11 @@
 """Log lines to messages."""
 
-from processors.items import Ignored, Item
+from processors.items import Glimpse, Ignored, Item
 from processors.normalise.origin import Origin, source_of
 from processors.normalise.texts import memory_text
 from processors.policy import Stream
 from topics import limits, log_lines
-from topics.inputs import Tombstone, read_log
+from topics.inputs import Tombstone, familiar_log, read_log
 from topics.messages import Rejected
 from topics.records import Record, message_id
 
@@ -19,6 +19,17 @@ class LogNormaliser:
         self._name = name
         self._format = stream.format
         self._origin = Origin(stream)
+
+    def glimpse(self, record: Record) -> Glimpse | None:
+        familiar = None if record.value is None else familiar_log(record.value, self._format)
+        if familiar is None:
+            return None
+        tenant, tier, traceparent = self._origin.asked(record) if record.headers else self._origin.silent
+        if tier is not None:
+            return None
+        line, layout = familiar
+        # At half the price of Glimpse(…)
+        return tuple.__new__(Glimpse, (tenant, memory_text(layout.stable(line)), line, layout, traceparent, None))
 
     def read(self, record: Record) -> Item | Ignored | Rejected:
         line = read_log(record.value, self._format)

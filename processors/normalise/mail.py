@@ -22,6 +22,9 @@ class MailNormaliser:
         self._format = stream.format
         self._origin = Origin(stream)
 
+    def glimpse(self, record: Record) -> None:
+        """Without reading it all, nothing can be told."""
+
     def read(self, record: Record) -> Item | Ignored | Rejected:
         read = read_mail(record.value, self._format)
         if isinstance(read, Rejected):

@@ -3,7 +3,7 @@
 from typing import Protocol, assert_never
 
 from processors.errors import ConfigurationError
-from processors.items import Ignored, Item
+from processors.items import Glimpse, Ignored, Item
 from processors.normalise.dialogue import DialogueNormaliser
 from processors.normalise.log import LogNormaliser
 from processors.normalise.mail import MailNormaliser
@@ -17,6 +17,11 @@ class Normaliser(Protocol):
     """Called by triage's stage on the event loop, in offset order a partition. Nothing here raises."""
 
     lookback: int  # records before the committed offset that `recall` wants to see; 0 for none
+
+    def glimpse(self, record: Record) -> Glimpse | None:
+        """Enough to know a message again that was decided before, where that is cheaper than to read it; remembers
+        nothing. None: it has to be read. For the same record, what `read` gives has the same values."""
+        ...
 
     def read(self, record: Record) -> Item | Ignored | Rejected:
         """What the record is about. Remembers what later records of the partition are judged with."""

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 from processors.policy import Stream
-from topics import limits
 from topics.messages import AgentTier, Source
-from topics.records import Record
+from topics.records import Record, key_text
 
 ESCALATE_HEADER = "sluice-escalate"
 TRACE_HEADER = "traceparent"
@@ -25,19 +24,19 @@ class Origin:
 
     def __init__(self, stream: Stream) -> None:
         self._tenant_header = stream.tenant.header
-        self._silent = Asked(stream.tenant.default, None, None)
+        self.silent = Asked(stream.tenant.default, None, None)  # of a record without headers
 
     def asked(self, record: Record) -> Asked:
         """The tenant, else the default; the tier asked for, where it is one; the trace. The last header of a name
         counts."""
         if not record.headers:
-            return self._silent
-        tenant, tier, traceparent = self._silent
+            return self.silent
+        tenant, tier, traceparent = self.silent
         for name, value in record.headers:
             if value is None:  # Kafka allows it, whatever the type says
                 continue
             if name == self._tenant_header:
-                tenant = _tenant(value) or self._silent.tenant
+                tenant = _tenant(value) or self.silent.tenant
             elif name == ESCALATE_HEADER:
                 word = value.strip().lower()
                 tier = "mini" if word == b"mini" else "flagship" if word == b"flagship" else None
@@ -48,14 +47,7 @@ class Origin:
 
 def source_of(record: Record) -> Source:
     """The record's coordinates; its key as text."""
-    key = record.key
-    return Source(
-        record.topic,
-        record.partition,
-        record.offset,
-        None if key is None else key.decode(errors="replace")[: limits.KEY_CHARS_MAX],
-        record.timestamp,
-    )
+    return Source(record.topic, record.partition, record.offset, key_text(record), record.timestamp)
 
 
 def _tenant(value: bytes) -> str | None:

@@ -36,7 +36,9 @@ def cut_middle(text: str, chars_max: int) -> str:
 
 
 def memory_text(text: str) -> str:
-    """The text itself, or where it is long its 128-bit digest: equal texts, equal keys, bounded memory."""
+    """The text itself, or where it is long its beginning and 128-bit digest: equal texts, equal keys, bounded memory.
+    What has a digest is longer than any other: nobody can write a text that passes for the digest of another."""
     if len(text) <= limits.MEMORY_TEXT_CHARS_MAX:
         return text
-    return hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+    return text[: limits.MEMORY_TEXT_CHARS_MAX] + digest

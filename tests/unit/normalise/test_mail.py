@@ -203,7 +203,7 @@ def test_a_long_mail_keeps_head_and_tail() -> None:
     assert "FIRST" in item.text
     assert item.text.endswith("LAST")
     assert "characters left out" in item.text
-    assert len(item.memory_text) == 32
+    assert len(item.memory_text) < 300
 
 
 def test_a_huge_mail_is_cut_before_it_is_parsed_and_still_decided() -> None:

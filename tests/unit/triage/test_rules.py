@@ -3,7 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from processors.items import Item
+from processors.normalise.normaliser import normaliser_for
 from processors.rules import Rules
+from tests.unit.normalise.records import FakeRecord
 from tests.unit.triage.build import item, stream
 from topics.limits import RULE_TEXT_CHARS_MAX
 
@@ -93,3 +96,40 @@ def test_priority_follows_severity_unless_the_rule_says_one():
 
 def test_a_rule_without_label_has_no_verdict():
     assert rules({"text": "a"}, escalate="flagship").first(item("a")).verdict is None
+
+
+LINES = (
+    b"<14>Nov 17 09:28:07 web-1 app[14743]: job 12 done",
+    b"<10>Nov 17 09:28:07 web-2 app[20743]: job 12 done",
+    b"<14>Nov 17 09:28:07 web-2 app[14743]: job 34 done",
+    b'<165>1 2003-10-11T22:14:15.003Z web-1 app 8710 - [ex@1 i="3"] failed 12 times',
+    b'<165>1 2003-10-11T22:14:15.003Z web-1 app 8710 - [ex@2 i="4"] failed 99 times',
+    b"2026-11-17 09:06:18,592 INFO  [queue] generation 18 with 2 members",
+    b"2026-11-17 09:06:18,592 INFO  [queue] generation 77 with 2 members",
+)
+WHENS = (
+    {"text": "job 12"},
+    {"text": r"job \d\d done"},
+    {"text": "[17][28]"},
+    {"text": "^info web-1"},
+    {"text": r"members$"},
+    {"field": "syslog.severity", "at_least": "crit"},
+    {"field": "syslog.host", "equals": "web-1"},
+    {"field": "syslog.pid", "at_least": 20_000},
+    {"field": "syslog.ex@2.i", "equals": "4"},
+    {"field": "log.level", "matches": "info", "text": "77"},
+    {"field": "nowhere", "equals": "x"},
+)
+
+
+@pytest.mark.parametrize("when", WHENS, ids=str)
+def test_a_rule_holds_for_a_glimpse_of_a_line_where_it_holds_for_all_of_it(when):
+    """Lines of one layout come one after the other: what was found out about the first must not spoil the next."""
+    subject = rules(when)
+    normaliser = normaliser_for("logs", stream())
+    for line in LINES * 2:
+        record = FakeRecord(line)
+        glimpse, read = normaliser.glimpse(record), normaliser.read(record)
+        assert glimpse is not None
+        assert isinstance(read, Item)
+        assert subject.first(glimpse) == subject.first(read)
