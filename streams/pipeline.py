@@ -4,7 +4,8 @@ inputs ──▶ triage ──▶ decisions
              ├──▶ escalations.mini ──▶ mini ──▶ resolutions
              │                          ▼
              └──────────────▶ escalations.flagship ──▶ flagship ──▶ resolutions
-what no stage can decide ──▶ dead-letters          every model call ──▶ spend
+what no stage can decide ──▶ dead-letters          what waits for hours ──▶ parked ──▶ triage when due
+every model call ──▶ spend
 """
 
 import asyncio
@@ -82,6 +83,7 @@ async def run(
                     shutdown_seconds=runtime.shutdown_seconds,
                 ),
                 room=room,
+                parked_topic=names.topic(catalog.PARKED) if name == "triage" else None,
                 dead_letter=functools.partial(
                     dead_letters.dead_letter, stage=name, topic=names.topic(catalog.DEAD_LETTERS)
                 ),

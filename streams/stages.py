@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, get_args
 
 from processors.clock import Clock
+from processors.errors import BudgetSpent
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
 from processors.triage import Known, Triage, Triaged
@@ -13,7 +14,8 @@ from streams.engine.stage import Later, Outputs
 from topics import codec
 from topics.catalog import DECISIONS, RESOLUTIONS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
-from topics.messages import AgentTier, Decision, Escalation, Rejected, Resolution
+from topics.limits import PARK_SECONDS_MIN
+from topics.messages import AgentTier, Decision, Escalation, Parked, Rejected, Resolution
 from topics.records import Out, Record, message_id
 from topics.stencils import Filling
 
@@ -44,7 +46,11 @@ class TriageStage:
 
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
         """What is decided as a message like it was before is gathered and written together, with no Decision each."""
-        normaliser, triage, _ = self._topics[records[0].topic]
+        topic = records[0].topic
+        if topic not in self._topics:  # parked under an earlier policy
+            told = f"no stream of the policy reads topic '{topic}': add it to one, or send the record elsewhere"
+            return [Rejected("policy", told)] * len(records)
+        normaliser, triage, _ = self._topics[topic]
         glimpse, read, decided_again = normaliser.glimpse, normaliser.read, triage.again
         taken_s = self._clock.monotonic()
         results: list[Outputs | Later] = []
@@ -97,7 +103,13 @@ class TriageStage:
                 results[place] = _failed(record, error)
 
     async def _ask(self, record: Record, triage: Triage, item: Item) -> Outputs:
-        return self._outputs(record, item, await triage.ask(item))
+        try:
+            triaged = await triage.ask(item)
+        except BudgetSpent as error:
+            if not triage.parks or error.retry_after_s < PARK_SECONDS_MIN:
+                raise
+            return Parked(round((self._clock.time() + error.retry_after_s) * 1000), str(error))
+        return self._outputs(record, item, triaged)
 
     def _outputs(self, record: Record, read: Item | Ignored, triaged: Triaged) -> Outputs:
         decision = self._write.decision(record, triaged.decision, read.traceparent)

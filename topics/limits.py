@@ -63,6 +63,7 @@ REVOKE_SECONDS_MAX = 1.5  # a rebalance is eager: every member waits for the slo
 SHUTDOWN_SECONDS_MAX = 20.0  # SIGTERM to exit; a pod's grace (30 s) is longer
 ATTEMPTS_MAX = 4  # of one record that fails by itself (invalid answers, internal errors); then dead-letters
 PROVIDER_OUTAGE_SECONDS_MAX = 3_600.0  # a record whose calls find no provider this long is a dead letter
+PARK_SECONDS_MIN = 60.0  # what waits less waits in memory: parking costs two writes and two reads
 HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
 BROKER_ANSWER_SECONDS_MAX = 5.0  # of one request to a broker; then its address is taken for wrong
 TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader

@@ -7,7 +7,7 @@ import random
 import click
 
 from processors.clock import SystemClock
-from streams import pipeline, settings, shutdown
+from streams import heap, pipeline, settings, shutdown
 from streams.settings import Runtime
 from topics.catalog import STAGES
 
@@ -40,6 +40,7 @@ def run(runtime: Runtime, stage: str) -> None:
                 clock=SystemClock(),
                 rng=random.SystemRandom(),
                 stop=stop,
+                on_ready=heap.suit_batches,
             )
 
     asyncio.run(serve())

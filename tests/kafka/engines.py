@@ -20,7 +20,7 @@ from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs
 from tests.kafka.bus import FETCH_WAIT_MS, Bus
 from topics import dead_letters
-from topics.catalog import DEAD_LETTERS
+from topics.catalog import DEAD_LETTERS, PARKED
 from topics.records import Out, Record
 
 SECONDS_MAX = 30.0
@@ -107,10 +107,10 @@ def engine(
     stage: FakeStage,
     start: Literal["earliest", "latest"] = "earliest",
     *,
-    inputs: Sequence[str] = ("in",),
+    parks: bool = False,
     **settings: Any,
 ) -> Engine:
-    """A triage engine on the bus's topics `in` and `dead-letters`."""
+    """A triage engine on the bus's topics `in` and `dead-letters`, and on `parked` where the stage `parks`."""
     return Engine(
         stage,
         stage_name="triage",
@@ -121,6 +121,7 @@ def engine(
         rng=random.Random(1),
         dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=bus.names.topic(DEAD_LETTERS)),
         settings=EngineSettings(**settings),
+        parked_topic=bus.names.topic(PARKED) if parks else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Triage's stage: what is decided again is what was decided first, and one record's failure is its own."""
 
+import asyncio
 import functools
 import random
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ import pytest
 from local.demo import policy as demo_policy
 from local.drive import Fed
 from local.samples import Sample, generate
+from processors.asking import Answer, Ask
+from processors.errors import BudgetSpent
 from processors.items import Ignored, Item
 from processors.memory import Keys, Memory
 from processors.metrics import DECIDED, DECISION_SECONDS
@@ -23,7 +26,7 @@ from streams.stages import TriageStage
 from tests.fakes import FakeNano, ManualClock
 from topics import codec
 from topics.catalog import Names
-from topics.messages import Decision, Rejected, Verdict
+from topics.messages import Decision, Parked, Rejected, Verdict
 from topics.records import Out, Record
 
 LINE = "<14>Nov 17 09:28:07 web-1 app[14743]: job 12 done"
@@ -64,6 +67,13 @@ class Pipeline:
 
     def decision(self, record: Fed) -> Decision:
         return decision(self.take(record)[0])
+
+
+class SpentNano:
+    """Has no money."""
+
+    async def ask(self, _: Ask) -> Answer:
+        raise BudgetSpent("spent", retry_after_s=1_800)
 
 
 def fed(line: str | bytes | None, offset: int = 0, **more: Any) -> Fed:
@@ -232,3 +242,35 @@ def test_one_records_failure_is_its_own_and_no_other_is_read_twice(known: Pipeli
     assert (failed.reason, failed.detail) == ("internal", "RuntimeError: tripped")
     assert [decision(result).id for result in (first, last)] == ["in/0/1", "in/0/3"]
     assert tripping.read_offsets == [1, 2, 3]
+
+
+async def test_with_a_spent_budget_a_stream_that_parks_parks_what_needs_a_model_and_goes_on_deciding_the_rest() -> None:
+    spec = policy().streams["logs"]
+    assert spec.budget is not None
+    spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"when_spent": "park"})})
+    pipeline = Pipeline()
+    normaliser = normaliser_for("logs", spec)
+    triage = Triage(
+        "logs", spec, policy(), SpentNano(), clock=pipeline.clock, rng=random.Random(1), memory=pipeline.memory
+    )
+    stage = TriageStage(Names(), {"in": (normaliser, triage, "none")}, pipeline.clock)
+    remembered, asked = fed(LINE), fed("<14>Nov 17 09:28:07 web-1 app[1]: never seen")
+    pipeline.remember(remembered, verdict("routine"))
+    decided, later = stage.take([remembered, asked])
+    assert not callable(decided)
+    assert not isinstance(decided, Rejected)
+    assert callable(later)
+    began = pipeline.clock.time()
+    asking = asyncio.ensure_future(later())
+    await pipeline.clock.advance(2.0)  # the batch's linger
+    parked = await asking
+    assert isinstance(parked, Parked)
+    assert began + 1_800 <= parked.until_ms / 1000 <= began + 1_802
+    await triage.close()
+
+
+async def test_a_parked_record_of_a_topic_that_no_stream_reads_any_more_is_a_dead_letter_and_says_so() -> None:
+    record = Fed("gone", 0, 3, 0, None, b"a line")
+    (rejected,) = Pipeline().stage.take([record])
+    assert isinstance(rejected, Rejected)
+    assert (rejected.reason, "'gone'" in rejected.detail) == ("policy", True)
