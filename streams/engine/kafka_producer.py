@@ -48,6 +48,7 @@ class KafkaProducer:
 
     def __init__(self, bootstrap_servers: str, transactional_id: str | None, *, timeout_ms: int) -> None:
         self._id = transactional_id
+        self._starting: asyncio.Future[None] | None = None
         self._producer = producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap_servers,
             transactional_id=transactional_id,
@@ -67,14 +68,19 @@ class KafkaProducer:
 
     async def start(self) -> None:
         """Raises KafkaTimeoutError where that takes longer than any transaction may."""
+        self._starting = asyncio.ensure_future(self._producer.start())
         try:
             async with asyncio.timeout(_START_SECONDS_MAX):
-                await self._producer.start()
+                await asyncio.shield(self._starting)  # cancelled, it would leave a connection open: `stop` ends it
         except TimeoutError:
             raise KafkaTimeoutError(f"producer {self._id} did not start in {_START_SECONDS_MAX:.0f} s") from None
 
     async def stop(self) -> None:
-        producer = self._producer
+        producer, starting = self._producer, self._starting
+        if starting is not None and not starting.done():
+            await asyncio.wait({starting}, timeout=_STOP_SECONDS_MAX)
+            starting.cancel()
+            _retrieve_errors([starting])
         try:
             async with asyncio.timeout(_STOP_SECONDS_MAX):
                 await producer.stop()
