@@ -19,7 +19,7 @@ from local.demo import policy as demo_policy
 from processors.asking import Ask
 from processors.clock import SystemClock
 from processors.gateway.gateway import Gateway
-from streams import logs, shutdown
+from streams import heap, logs, shutdown
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs, Stage
@@ -75,7 +75,7 @@ class Answering:
         decision = self._memory.decide(
             record.topic, record.partition, record.offset, record.timestamp, key, record.value
         )
-        return (Out(self._output, key, decision, ()),)
+        return (tuple.__new__(Out, (self._output, key, decision, [], None)),)  # at half the price of Out(…)
 
 
 async def main(task: Task) -> None:
@@ -96,6 +96,7 @@ async def main(task: Task) -> None:
             dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=names.topic(DEAD_LETTERS)),
             settings=settings,
         )
+        heap.suit_batches()  # as `sluice run` does
         with shutdown.on_signals() as stop:
             await engine.run(stop)
 

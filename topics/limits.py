@@ -46,10 +46,10 @@ RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: abou
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
-PRODUCERS_MAX = 8  # a worker: one a partition fences at once; more than that would crowd the broker with transactions
-TRANSACTION_RECORDS_MAX = 5_000  # results gathered for one transaction
+PRODUCERS_MAX = 2  # a worker: one a partition takes over at once; more partitions share one, or transactions crowd
+TRANSACTION_RECORDS_MAX = 20_000  # inputs whose results are gathered for one transaction
 TRANSACTION_BYTES_MAX = 8 * MIB  # of their outputs, about; one output may exceed it
-TRANSACTION_INTERVAL_SECONDS = 0.05  # results are gathered this long; four round trips a transaction cost as much
+TRANSACTION_INTERVAL_SECONDS = 0.02  # from one transaction's begin to the next, at least; four round trips take half
 PREFETCH_BYTES_MAX = 32 * MIB  # fetched and not yet polled; one more answer of a broker may exceed it
 FETCH_BYTES_MAX = 8 * MIB  # one answer of a broker, which is in memory twice for a moment; a larger record comes alone
 PARTITION_FETCH_BYTES_MAX = 1 * MIB  # of one partition in it

@@ -142,8 +142,13 @@ class InHand:
         add, finish, lanes = self._outbox.add, self.tracker.finish, self._lanes
         inherited_end = self.tracker.inherited_end
         careful = bool(self._survivors or self._refused)  # survivors leave while this goes on
+        results = self._take(records)
+        if not careful and not lanes and records[0].offset >= inherited_end and all(type(r) is tuple for r in results):
+            self._outbox.extend(records, results)  # type: ignore[arg-type]
+            self.done.records += len(records)
+            return
         waiting = 0
-        for record, result in zip(records, self._take(records), strict=True):
+        for record, result in zip(records, results, strict=True):
             if callable(result) or careful or (lanes and record.key in lanes):
                 waiting += 1
                 self._place(record, result)

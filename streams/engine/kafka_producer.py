@@ -111,6 +111,8 @@ class KafkaProducer:
         with self._fencing():
             future = await self._producer.send_batch(batch, topic, partition=partition)
         _retrieve_errors([future])
+        if isinstance(batch, _Batch):
+            future.add_done_callback(batch.forget)
         return _Answer(self, future)
 
     async def begin(self) -> None:
@@ -186,6 +188,11 @@ class _Batch(BatchBuilder):  # type: ignore[misc]
         else:
             self._relative_offset += 1
         return added
+
+    def forget(self, answer: "asyncio.Future[object]") -> None:
+        """The broker has answered. aiokafka's sender refers to the batch until its next one goes out."""
+        if not answer.cancelled():  # else it may yet go out
+            self._buffer = b""
 
 
 class _Sender(Sender):  # type: ignore[misc]

@@ -6,6 +6,7 @@ Encoded bytes are all that is kept of a result: no object a record, and a size t
 import asyncio
 import functools
 import random
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from aiokafka.partitioner import murmur2
@@ -15,8 +16,16 @@ from streams.engine.stage import Outs
 from topics.limits import OUTPUT_RECORD_BYTES_MAX
 from topics.records import Record
 
-_OVERHEAD_BYTES = 300  # of one output beside its value: headers, key and framing
+_OVERHEAD_BYTES = 300  # of one record's outputs beside their values: headers, key and framing
 _COPIES = 6  # of a large output while it is published, all at once: in its batch, in the request, in the socket
+
+
+class Place(NamedTuple):
+    """Of an input record: the record itself would be kept in memory with its value."""
+
+    topic: str
+    partition: int
+    offset: int
 
 
 class Sealed(NamedTuple):
@@ -25,7 +34,7 @@ class Sealed(NamedTuple):
     topic: str
     partition: int
     batch: Batch
-    record: Record | None  # the input that its one output is of; None where it holds several outputs
+    record: Place | None  # the input that its one output is of; None where it holds several outputs
 
 
 class OutputRefused(Exception):
@@ -34,7 +43,7 @@ class OutputRefused(Exception):
     `record` led to it; None where the refused batch held several outputs.
     """
 
-    def __init__(self, message: str, record: Record | None, reason: Literal["too_large", "internal"]) -> None:
+    def __init__(self, message: str, record: Place | None, reason: Literal["too_large", "internal"]) -> None:
         super().__init__(message)
         self.record = record
         self.reason: Literal["too_large", "internal"] = reason
@@ -49,7 +58,7 @@ class _Topic:
         self.count = count
         self.keyless = keyless  # the partition of outputs without a key: they stay together, as in Java
         self.batches: list[Batch | None] = [None] * count
-        self.firsts: list[Record | None] = [None] * count  # the input that a batch's first output is of
+        self.firsts: list[Place | None] = [None] * count  # the input that a batch's first output is of
 
 
 class Outbox:
@@ -78,33 +87,43 @@ class Outbox:
 
     def add(self, record: Record, outs: Outs) -> None:
         """The outputs of one input record."""
-        self.records += 1
+        self.extend((record,), (outs,))
+
+    def extend(self, records: Sequence[Record], results: Sequence[Outs]) -> None:
+        """The outputs of each of `records`. The way of every message leads through this loop: it is as tight as it
+        can be."""
+        self.records += len(records)
+        self.bytes += _OVERHEAD_BYTES * len(records)
+        each = zip(records, results, strict=True)
         if self._unresolved:
-            self._resolve_later(record, outs)
+            self._keep(each)
             return
-        for position, (topic, key, value, headers, timestamp_ms) in enumerate(outs):
-            into = self._topics.get(topic)
-            if into is None:
-                self._resolve_later(record, outs[position:])
-                return
-            self.bytes += _OVERHEAD_BYTES if value is None else _weight(len(value))
-            try:
-                partition = _hash(key) % into.count if key is not None else into.keyless
-                batch = into.batches[partition]
-                header_list = headers if type(headers) is list else list(headers)  # aiokafka takes nothing else
-                if batch is not None:
-                    if batch.append(timestamp=timestamp_ms, key=key, value=value, headers=header_list) is not None:
-                        continue
-                    self._seal(topic, into, partition)
-                batch = self._producer.create_batch()
-                batch.append(timestamp=timestamp_ms, key=key, value=value, headers=header_list)  # the first fits
-            except (TypeError, ValueError, AttributeError) as error:
-                self._unwritable = OutputRefused(f"{type(error).__name__}: {error}", record, "internal")
-                return
-            into.batches[partition] = batch
-            into.firsts[partition] = record
-            if self._one_output_a_batch:
-                self._seal(topic, into, partition)
+        topics, bytes_added = self._topics, 0
+        try:
+            for record, outs in each:
+                for out in outs:
+                    topic, key, value, headers, timestamp_ms = out
+                    into = topics.get(topic)
+                    if into is None:
+                        self._keep([(record, outs[outs.index(out) :]), *each])
+                        break
+                    size = 0 if value is None else len(value)
+                    bytes_added += size if size <= OUTPUT_RECORD_BYTES_MAX else size * _COPIES
+                    partition = _hash(key) % into.count if key is not None else into.keyless
+                    batch = into.batches[partition]
+                    if type(headers) is not list:
+                        headers = list(headers)  # aiokafka takes nothing else
+                    if batch is None or (
+                        batch.append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None
+                    ):
+                        self._begin(topic, into, partition, record).append(
+                            timestamp=timestamp_ms, key=key, value=value, headers=headers
+                        )  # the first fits
+                        if self._one_output_a_batch:
+                            self._seal(topic, into, partition)
+        except (TypeError, ValueError, AttributeError) as error:
+            self._unwritable = OutputRefused(f"{type(error).__name__}: {error}", _place(record), "internal")
+        self.bytes += bytes_added
 
     def tell(self) -> None:
         """After `add`s: wakes the publisher."""
@@ -126,9 +145,8 @@ class Outbox:
             # Without an await from here on: what is added now comes after these.
             waiting, self._unresolved = self._unresolved, []
             self.records -= len(waiting)
-            self.bytes -= sum(_bytes(outs) for _, outs in waiting)
-            for record, outs in waiting:
-                self.add(record, outs)
+            self.bytes -= sum(_OVERHEAD_BYTES + _bytes(outs) for _, outs in waiting)
+            self.extend(*zip(*waiting, strict=True))
 
     def take(self) -> list[Sealed]:
         """Everything that is in it, batches of one output partition in order; it is empty afterwards.
@@ -147,9 +165,18 @@ class Outbox:
         self.enough.clear()
         return sealed
 
-    def _resolve_later(self, record: Record, outs: Outs) -> None:
-        self.bytes += _bytes(outs)
-        self._unresolved.append((record, outs))
+    def _keep(self, unresolved: Iterable[tuple[Record, Outs]]) -> None:
+        waiting = list(unresolved)
+        self._unresolved += waiting
+        self.bytes += sum(_bytes(outs) for _, outs in waiting)
+
+    def _begin(self, name: str, topic: _Topic, partition: int, record: Record) -> Batch:
+        """A new batch, whose first output is of `record`."""
+        if topic.batches[partition] is not None:
+            self._seal(name, topic, partition)
+        topic.batches[partition] = batch = self._producer.create_batch()
+        topic.firsts[partition] = _place(record)
+        return batch
 
     def _seal(self, name: str, topic: _Topic, partition: int) -> None:
         batch, first = topic.batches[partition], topic.firsts[partition]
@@ -158,13 +185,12 @@ class Outbox:
         self._sealed.append(Sealed(name, partition, batch, first if batch.record_count() == 1 else None))
 
 
+def _place(record: Record) -> Place:
+    return Place(record.topic, record.partition, record.offset)
+
+
 def _bytes(outs: Outs) -> int:
-    return sum(_weight(len(value or b"")) for _, _, value, *_ in outs)
-
-
-def _weight(value_bytes: int) -> int:
-    """What an output of a value of so many bytes takes of memory, about."""
-    return _OVERHEAD_BYTES + (value_bytes if value_bytes <= OUTPUT_RECORD_BYTES_MAX else _COPIES * value_bytes)
+    return sum(len(value or b"") for _, _, value, *_ in outs)
 
 
 @functools.lru_cache(maxsize=65_536)  # 2.9 µs a key in Python

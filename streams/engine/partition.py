@@ -11,7 +11,7 @@ from processors.clock import Clock
 from streams.engine.broker import Committed, Member
 from streams.engine.calls import Calls
 from streams.engine.in_hand import DeadLetter, Done, InHand
-from streams.engine.outbox import Outbox, OutputRefused
+from streams.engine.outbox import Outbox, OutputRefused, Place
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Stage
 from streams.engine.tracker import Tracker
@@ -160,7 +160,7 @@ class Partition:
         if self.at.topic != self._parked_topic:
             self._stage.forget(self.at.topic, self.at.partition)
 
-    def refuse(self, record: Record, error: OutputRefused) -> int:
+    def refuse(self, record: Place, error: OutputRefused) -> int:
         """In its next life the partition writes a dead letter in place of what cannot be written. How often by now."""
         before = self._refused.get(record.offset)
         attempts = 1 if before is None else before.attempts + 1

@@ -63,7 +63,7 @@ class Publisher:
         self._outbox: Outbox | None = None  # while it serves
         self._on_the_way = 0  # bytes that are being published
         self._closing = asyncio.Event()
-        self._looked_at = clock.monotonic()
+        self._looked_at = self._began = clock.monotonic()  # `began`: the last transaction
         self._failures = 0  # since the last commit
         self._one_output_a_batch = False  # to find out which record leads to the output that is refused
 
@@ -162,7 +162,7 @@ class Publisher:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await outbox.results.wait()
-            async with asyncio.timeout(self._settings.transaction_interval_s):
+            async with asyncio.timeout(self._began + self._settings.transaction_interval_s - self._clock.monotonic()):
                 await outbox.enough.wait()
         now = self._clock.monotonic()
         if now - self._looked_at >= _LOOK_SECONDS and not self._closing.is_set():
@@ -190,7 +190,7 @@ class Publisher:
         self._on_the_way = outbox.bytes
         batches = outbox.take()
         done = [partition.publishing() for partition in offsets]
-        began = self._clock.monotonic()
+        self._began = self._clock.monotonic()
         outcome = "aborted"
         try:
             await delivery.publish(batches, {partition.at: committed for partition, committed in offsets.items()})
@@ -198,7 +198,7 @@ class Publisher:
         finally:
             self._on_the_way = 0
             metrics.TRANSACTIONS.labels(self._stage_name, outcome).inc()
-            metrics.COMMIT_SECONDS.labels(self._stage_name).observe(self._clock.monotonic() - began)
+            metrics.COMMIT_SECONDS.labels(self._stage_name).observe(self._clock.monotonic() - self._began)
         for (partition, committed), records in zip(offsets.items(), done, strict=True):
             partition.published(committed, records)
         self._failures = 0

@@ -11,6 +11,7 @@ from topics.limits import INPUT_VALUE_BYTES_MAX, MIB
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc"),
 ]
 
