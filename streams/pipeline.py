@@ -67,7 +67,7 @@ async def run(
             recents = Recent()
             open_.callback(recents.close)
             wired |= _agents(policy, agents, gateway, recents, env, clock, rng)
-        room = Room()
+        room = Room(runtime.held_mib * limits.MIB)
         engines = {
             name: Engine(
                 stage.stage,

@@ -37,6 +37,9 @@ class Runtime(BaseSettings):
     instance_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """A name that this worker keeps over restarts, as a StatefulSet's pod has: its partitions then wait for it as long
     as the session lasts (10 s), and no other worker is disturbed. No two workers of a stage may share one."""
+    held_mib: int = Field(default=limits.HELD_BYTES_MAX // limits.MIB, ge=1)
+    """MiB of messages that a process holds at most: values that wait for a model, and outputs that are not committed.
+    One poll may exceed it. Memory in all: see docs/memory.md."""
     shutdown_seconds: float = Field(default=limits.SHUTDOWN_SECONDS_MAX, gt=0, le=600)
     """From SIGTERM to exit; shorter than the pod's grace."""
 
