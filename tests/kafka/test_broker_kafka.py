@@ -99,19 +99,6 @@ async def poll_all(member: KafkaMember, partition: TopicPartition, count: int, r
 # --- offsets ---------------------------------------------------------------------------------------
 
 
-async def test_a_stable_fetch_waits_for_an_open_transaction(bus: Bus) -> None:
-    at = TopicPartition(await bus.topic("in"), 0)
-    async with joined(bus, at.topic) as (member, _), producing(bus) as producer:
-        assert await member.committed([at]) == {at: Committed(NOTHING_COMMITTED, "")}
-        await producer.begin()
-        await producer.send_offsets({at: Committed(7, "seven")}, member.membership())
-        asked = asyncio.create_task(member.committed([at]))
-        await asyncio.sleep(0.3)
-        assert not asked.done()
-        await producer.commit()
-        assert await asked == {at: Committed(7, "seven")}
-
-
 async def test_a_stable_fetch_ends_where_no_transaction_does(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.engine.kafka.STABLE_OFFSETS_SECONDS_MAX", 0.5)
     at = TopicPartition(await bus.topic("in"), 0)
@@ -172,34 +159,6 @@ async def test_a_commit_without_a_transaction_by_a_member_that_is_out_is_fenced(
 # --- producers ---------------------------------------------------------------------------------------
 
 
-async def test_a_second_producer_of_an_id_fences_the_first_and_ends_its_transaction(bus: Bus) -> None:
-    out = await bus.topic("out")
-    async with producing(bus) as first:
-        await first.begin()
-        await write(first, out, b"of the first")
-        async with producing(bus) as second:
-            with pytest.raises(Fenced):
-                await first.commit()
-            assert await first.abort()
-            with pytest.raises(Fenced):  # and stays so
-                await first.begin()
-            await second.begin()
-            await write(second, out, b"of the second")
-            await second.commit()
-    await seen(bus, out, {b"of the second"})
-
-
-async def test_a_fenced_producer_says_so_in_the_answer_to_a_batch(bus: Bus) -> None:
-    out = await bus.topic("out")
-    async with producing(bus) as first:
-        await first.begin()
-        await write(first, out, b"of the first")
-        async with producing(bus):
-            with pytest.raises(Fenced):
-                await write(first, out, b"too late")
-            assert await first.abort()
-
-
 async def test_32_producers_start_at_once(bus: Bus) -> None:
     out = await bus.topic("out")
 
@@ -211,23 +170,6 @@ async def test_32_producers_start_at_once(bus: Bus) -> None:
 
     await asyncio.gather(*map(one, range(32)))
     await seen(bus, out, {b"%d" % number for number in range(32)})
-
-
-async def test_without_a_transactional_id_a_producer_is_plain(bus: Bus) -> None:
-    out = await bus.topic("out")
-    async with producing(bus, None) as producer:
-        await write(producer, out, b"one", b"two")
-        await write(producer, out, b"three")
-    assert await bus.values(out, "read_uncommitted") == [b"one", b"two", b"three"]
-
-
-async def test_a_producer_stops_in_the_middle_of_anything(bus: Bus) -> None:
-    out = await bus.topic("out")
-    async with producing(bus) as producer:
-        await producer.begin()
-        batch = producer.create_batch()
-        batch.append(timestamp=None, key=None, value=b"nobody awaits it", headers=[])
-        await producer.send_batch(batch, out, partition=0)
 
 
 # --- records -----------------------------------------------------------------------------------------
@@ -247,24 +189,6 @@ async def test_a_header_name_that_is_not_utf8_is_read_with_all_its_neighbours_on
             assert [(each.offset, each.key, each.value) for each in found] == [(n, b"k", b"%d" % n) for n in range(15)]
             assert [each.headers[0][0] for each in found[4:10]] == ["name", *("name", "n\ufffdme") * 2, "name"]
             assert await member.position(at) == 15
-
-
-async def test_aborted_records_and_markers_are_passed(bus: Bus) -> None:
-    at = TopicPartition(await bus.topic("in"), 0)
-    async with producing(bus) as producer:
-        for commits in (True, False, True, False):
-            await producer.begin()
-            await write(producer, at.topic, b"yes" if commits else b"no", b"more")
-            await (producer.commit() if commits else producer.abort())
-    async with joined(bus, at.topic) as (member, _):
-        assert [each.offset for each in await poll_all(member, at, 4)] == [0, 1, 6, 7]
-
-        async def passed() -> bool:
-            await member.poll([at], timeout_ms=20, records_max=10)
-            return await member.position(at) == 12
-
-        await until(passed, "the position behind the last marker")
-        assert member.highwater(at) == 12
 
 
 async def test_a_record_larger_than_any_fetch_is_read(bus: Bus) -> None:
@@ -313,28 +237,6 @@ async def test_a_poll_for_nothing_is_a_poll(bus: Bus) -> None:
         subscription._last_fetch_ended -= 1_000
         assert await member.poll([], timeout_ms=20, records_max=10) == {}
         assert subscription.fetcher_idle_time < 1_000
-
-
-async def test_a_static_member_comes_back_without_a_rebalance(bus: Bus) -> None:
-    topic = await bus.topic("in", partitions=2)
-    async with joined(bus, topic, instance_id="two", session_timeout_ms=10_000) as (other, heard):
-        async with joined(bus, topic, instance_id="one", session_timeout_ms=10_000) as (member, _):
-            await until(lambda: len(member.assignment()) == len(other.assignment()) == 1, "a partition each")
-            had, generation = member.assignment(), other.membership().generation
-        rebalances = len(heard.assigned)
-        async with joined(bus, topic, instance_id="one", session_timeout_ms=10_000) as (member, _):
-            assert member.assignment() == had
-            assert member.membership().generation == other.membership().generation == generation
-            await other.commit({at: Committed(0, "") for at in other.assignment()})  # it is still of this generation
-        assert len(heard.assigned) == rebalances
-
-
-async def test_a_subscription_made_again_is_a_new_assignment(bus: Bus) -> None:
-    at = TopicPartition(await bus.topic("in"), 0)
-    async with joined(bus, at.topic) as (member, heard):
-        member.subscribe([at.topic], heard)
-        await until(lambda: len(heard.assigned) == 2)
-        assert heard.revoked == [frozenset(), {at}]
 
 
 async def test_no_broker_is_said_at_the_start() -> None:
