@@ -19,9 +19,10 @@ STUBBORN = [
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('awake', flush=True); time.sleep(600)",
 ]
 PARENT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from local.guard import Guarded
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that began this in its background has it ignored
 work = Path(sys.argv[1])
 guarded = Guarded(sys.argv[2:], log=work / "log", grace_s=0.2, remove=work / "data")
 print(guarded.pid, flush=True)
