@@ -262,6 +262,8 @@ class Engine:
     def _detach(self) -> Sequence[Publisher]:
         """Nothing is taken from here on."""
         publishers, self._publishers, self._partitions = self._publishers, [], {}
+        for publisher in publishers:
+            publisher.detach()
         return publishers
 
     async def _close(self, publishers: Sequence[Publisher]) -> None:

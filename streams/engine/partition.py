@@ -43,6 +43,7 @@ class Partition:
         self.in_hand: InHand | None = None  # between `begin` and `let_go`
         self.committed = Committed(0, "")  # as the group has it
         self.lost_place: str | None = None  # why it cannot go on from where it stands
+        self.detached = False  # the poll loop gives it nothing any more
         self._stage = stage
         self._stage_name: catalog.Stage = stage_name
         self._member = member
@@ -131,7 +132,7 @@ class Partition:
     async def look(self) -> None:
         """Moves on past markers, where no record comes from; without that, lag would never be zero."""
         position = await self._member.position(self.at)
-        if self.in_hand is None:
+        if self.in_hand is None or self.detached:
             return
         if position < self.in_hand.position:
             self._lose_place(position)

@@ -88,12 +88,19 @@ class Publisher:
         """Whether its partitions may be asked for more."""
         return self._outbox is not None and not self._outbox.full
 
+    def detach(self) -> None:
+        """Nothing is given to its partitions any more: what the consumer gives out from here on is not theirs, and its
+        position says nothing about what they have taken."""
+        self._closing.set()
+        for partition in self.partitions:
+            partition.detached = True
+
     async def close(self, seconds: float) -> None:
         """Takes nothing more, commits what is done if that takes at most `seconds`, lets go of the producer.
 
         Calls in flight go on; their results are for whoever attaches to them.
         """
-        self._closing.set()
+        self.detach()
         if self._task is None:
             return
         if self._outbox is None:
