@@ -39,14 +39,14 @@ HELD_BYTES_MAX = 128 * MIB  # a process: values that wait, and outputs that are 
 LINE_SHAPES_MAX = 4_096  # log lines that differ in digits only, kept with their template: at most 40 MB
 LINE_LAYOUTS_MAX = 16_384  # the same, kept with what is read from where: about 20 MB, at most 60
 LINE_LAYOUT_BYTES_MAX = 1 * KIB  # of such a line; longer ones are read anew each time
-MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 100 MB at 500 bytes an entry
+MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 110 MB
 KNOWN_DECISIONS_MAX = 16_384  # a stream: decisions kept as JSON, to be given again: about 20 MB, at most 60
 KNOWN_DECISION_CHARS_MAX = 2_000  # of one of them: a log line's has about 500
 RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: about 60 MB
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
-PRODUCERS_MAX = 8  # a worker: one a partition takes over at once; more partitions share one, or transactions crowd
+PRODUCERS_MAX = 2  # a worker: one a partition takes over at once; more partitions share one, or transactions crowd
 TRANSACTION_RECORDS_MAX = 20_000  # inputs whose results are gathered for one transaction
 TRANSACTION_BYTES_MAX = 8 * MIB  # of their outputs, about; one output may exceed it
 TRANSACTION_INTERVAL_SECONDS = 0.02  # from one transaction's begin to the next, at least; four round trips take half

@@ -89,7 +89,7 @@ class Member(Protocol):
 
     async def committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         """The group's offsets, all of those asked for. Waits while a transaction that would change one is open or
-        ending, but no longer than any transaction may last. Raises KafkaError."""
+        ending; raises KafkaError where that takes longer than any transaction may."""
         ...
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:

@@ -173,7 +173,7 @@ class Engine:
     def _waiting(self) -> int:
         return sum(partition.waiting for partition, _ in self._partitions.values())
 
-    # --- rebalance: called by aiokafka -----------------------------------------------------------
+    # --- rebalance: called by the member -----------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:  # noqa: ARG002
         """Everything is taken away, what comes back too: commit what is done, let go. Calls in flight go on."""

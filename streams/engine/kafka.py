@@ -1,7 +1,6 @@
 """A real Kafka, by aiokafka: its half of `broker.py`."""
 
 import asyncio
-import logging
 from collections.abc import Collection, Mapping, Sequence, Set
 
 from aiokafka import AIOKafkaConsumer
@@ -24,12 +23,9 @@ from streams.engine.kafka_producer import KafkaProducer
 from streams.engine.kafka_records import KafkaRecord, RecordFetcher
 from topics.limits import FETCH_BYTES_MAX, FETCH_WAIT_MS_MAX, PARTITION_FETCH_BYTES_MAX, STABLE_OFFSETS_SECONDS_MAX
 
-log = logging.getLogger(__name__)
-
 _START_SECONDS_MAX = 30.0  # with a broker that is there it takes milliseconds
 _METADATA_MS = 60_000  # new partitions of an input are noticed within a minute
 _NOBODY = (TopicPartition("", -1),)  # asked for where nothing is: a poll must be, or the group takes us for dead
-_COMMITTED_SECONDS_MAX = 10.0  # for a coordinator to answer
 _COMMITTED_AGAIN_SECONDS = 0.05  # a transaction's end takes milliseconds
 
 
@@ -138,12 +134,10 @@ class KafkaMember:
 
     async def committed(self, partitions: Collection[TopicPartition]) -> Mapping[TopicPartition, Committed]:
         coordinator = self._consumer._coordinator
-        request = kafka_protocol.OffsetFetch(self._group, list(partitions))
+        request = kafka_protocol.StableOffsetFetch(self._group, list(partitions))
         why: object = "no coordinator"
-        clock = asyncio.get_running_loop().time
-        ends_at = clock() + STABLE_OFFSETS_SECONDS_MAX
         try:
-            async with asyncio.timeout(STABLE_OFFSETS_SECONDS_MAX + _COMMITTED_SECONDS_MAX):
+            async with asyncio.timeout(STABLE_OFFSETS_SECONDS_MAX):
                 while True:
                     await coordinator.ensure_coordinator_known()
                     try:
@@ -155,11 +149,6 @@ class KafkaMember:
                             raise
                         if isinstance(error, NotCoordinatorForGroupError | GroupCoordinatorNotAvailableError):
                             coordinator.coordinator_dead()
-                        if isinstance(error, UnstableOffsetCommit) and clock() > ends_at:
-                            # Whatever transaction was open is aborted by the broker long before: this one hangs, as
-                            # the broker that knew of its end has died. What was committed before it holds.
-                            log.warning("group %s: a transaction without an end is passed over", self._group)
-                            request = kafka_protocol.OffsetFetch(self._group, list(partitions), stable=False)
                         why = repr(error)
                     else:
                         if missing := set(partitions) - found.keys():
@@ -167,7 +156,11 @@ class KafkaMember:
                         return found
                     await asyncio.sleep(_COMMITTED_AGAIN_SECONDS)
         except TimeoutError:
-            raise KafkaTimeoutError(f"the offsets of group {self._group} cannot be had: {why}") from None
+            raise KafkaTimeoutError(
+                f"no stable offsets of group {self._group} in {STABLE_OFFSETS_SECONDS_MAX:.0f} s: {why}"
+                " (brokers end every open transaction sooner; `kafka-transactions.sh find-hanging` tells of one that "
+                "lost its end, and `abort` ends it)"
+            ) from None
 
     async def commit(self, offsets: Mapping[TopicPartition, Committed]) -> None:
         try:

@@ -159,19 +159,18 @@ class OffsetFetchRequest_v7(RequestStruct):  # type: ignore[misc]
     )
 
 
-class OffsetFetch(Request[OffsetFetchRequest_v7]):  # type: ignore[misc]
-    """A group's offsets; where `stable`, UNSTABLE_OFFSET_COMMIT for those that an open transaction would change."""
+class StableOffsetFetch(Request[OffsetFetchRequest_v7]):  # type: ignore[misc]
+    """A group's offsets, or UNSTABLE_OFFSET_COMMIT for those that an open transaction would change."""
 
     API_KEY = 9
 
-    def __init__(self, group: str, partitions: Sequence[TopicPartition], *, stable: bool = True) -> None:
+    def __init__(self, group: str, partitions: Sequence[TopicPartition]) -> None:
         self._group = group
         self._partitions = partitions
-        self._stable = stable
 
     def build(self, request_struct_class: type[OffsetFetchRequest_v7]) -> OffsetFetchRequest_v7:
         by_topic: dict[str, list[int]] = {}
         for topic, partition in self._partitions:
             by_topic.setdefault(topic, []).append(partition)
         topics = [(topic, partitions, _NO_TAGS) for topic, partitions in by_topic.items()]
-        return request_struct_class(self._group, topics, self._stable, _NO_TAGS)
+        return request_struct_class(self._group, topics, True, _NO_TAGS)

@@ -62,7 +62,7 @@ class Publisher:
         self._task: asyncio.Task[None] | None = None
         self._outbox: Outbox | None = None  # while it serves
         self._on_the_way = 0  # bytes that are being published
-        self._closing = asyncio.Event()
+        self._closing = False
         self._looked_at = self._began = clock.monotonic()  # `began`: the last transaction
         self._failures = 0  # since the last commit
         self._one_output_a_batch = False  # to find out which record leads to the output that is refused
@@ -91,7 +91,7 @@ class Publisher:
     def detach(self) -> None:
         """Nothing is given to its partitions any more: what the consumer gives out from here on is not theirs, and its
         position says nothing about what they have taken."""
-        self._closing.set()
+        self._closing = True
         for partition in self.partitions:
             partition.detached = True
 
@@ -118,12 +118,12 @@ class Publisher:
 
     async def _run(self) -> None:
         """Ends when it is closed or fenced."""
-        while not self._closing.is_set():
+        while not self._closing:
             delivery = self._delivery()
             try:
                 self._outbox = outbox = await self._start(delivery)
                 more = True
-                while more or not self._closing.is_set():
+                while more or not self._closing:
                     await self._gather(outbox)
                     more = await self._publish(delivery, outbox)
             except Fenced:
@@ -138,7 +138,7 @@ class Publisher:
             finally:
                 self._let_go()
                 await delivery.stop()
-            if self._failures and not self._closing.is_set():
+            if self._failures and not self._closing:
                 await self._clock.sleep(min(_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 8), _RETRY_SECONDS_MAX))
 
     async def _start(self, delivery: Delivery) -> Outbox:
@@ -158,7 +158,7 @@ class Publisher:
         return outbox
 
     def _let_go(self) -> None:
-        if not self._closing.is_set():  # else they are being revoked
+        if not self._closing:  # else they are being revoked
             self._member.pause(*({partition.at for partition in self.partitions} & self._member.assignment()))
         for partition in self.partitions:
             partition.let_go()
@@ -172,7 +172,7 @@ class Publisher:
             async with asyncio.timeout(self._began + self._settings.transaction_interval_s - self._clock.monotonic()):
                 await outbox.enough.wait()
         now = self._clock.monotonic()
-        if now - self._looked_at >= _LOOK_SECONDS and not self._closing.is_set():
+        if now - self._looked_at >= _LOOK_SECONDS and not self._closing:
             self._looked_at = now
             for partition in self.partitions:
                 await partition.look()

@@ -16,9 +16,11 @@ from tests.chaos.trial import TRANSACTION_TIMEOUT_S, Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+ONE_A_PARTITION = {"producers_max": 8}  # else a worker's partitions share one
+
 
 async def test_twenty_kills(begin: Begin, judge: Judge) -> None:
-    async with begin(Plan(records=80_000, seconds=60, order="key")) as trial:
+    async with begin(Plan(records=80_000, seconds=60, order="key", settings=ONE_A_PARTITION)) as trial:
         fleet = trial.fleet
         for _ in range(3):
             await fleet.start()
@@ -34,7 +36,7 @@ async def test_twenty_kills(begin: Begin, judge: Judge) -> None:
 
 
 async def test_a_worker_that_wakes_up_while_its_successor_works(begin: Begin, judge: Judge) -> None:
-    async with begin(Plan(records=40_000, seconds=45, order="key")) as trial:
+    async with begin(Plan(records=40_000, seconds=45, order="key", settings=ONE_A_PARTITION)) as trial:
         fleet = trial.fleet
         for _ in range(2):
             await fleet.start()
