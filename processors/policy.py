@@ -54,7 +54,6 @@ LATER: Mapping[str, str] = {
     "defaults.redact": "redaction before a model sees a text",
     "streams.*.quality": "a proven quality with audits",
     "streams.*.redact": "redaction before a model sees a text",
-    "streams.*.alerts": "alerts grouped and counted in windows",
     "streams.*.session": "judging log lines by session",
     "streams.*.value": "escalation by value",
     "agents.http_allow": "allow-listed HTTP as an agent's tool",
@@ -246,6 +245,25 @@ class Rule(_Frozen):
     then: Then
 
 
+class Alerts(_Frozen):
+    """When messages with a severity become an alert. Labels without a severity never do."""
+
+    group_by: tuple[Name, ...] = ()
+    """Fields of the stream: messages that agree in them, in label, severity and tenant are one alert."""
+    window: Seconds = 300.0
+    fire_at: int = Field(default=3, ge=1)
+    """So many messages within `window`, by their own timestamps."""
+    resolve_after: Seconds = 900.0
+    """So long after the last of them."""
+    burst_at: int | None = Field(default=None, ge=2)
+    """Logs: so many lines of one template within `window` are an alert of their own (alertname `burst`, severity
+    warning), whatever their label. Default: none."""
+    labels: dict[Name, str] = {}
+    """Added to the alert's, as `team = "platform"`."""
+    runbook_url: str | None = None
+    """`{name}` stands for the value of a label or field that the alert is grouped by."""
+
+
 class Stream(_Frozen):
     kind: Kind
     topics: tuple[str, ...] = Field(min_length=1)
@@ -268,6 +286,7 @@ class Stream(_Frozen):
     labels: dict[Name, Label] = Field(min_length=2)
     fields: dict[Name, FieldSpec] = {}
     rules: tuple[Rule, ...] = ()
+    alerts: Alerts = Alerts()
 
     @property
     def ordered(self) -> Literal["none", "key"]:
@@ -295,6 +314,12 @@ class Stream(_Frozen):
                 'budget.when_spent = "park" takes records out of their order, and this stream keeps that of each key: '
                 'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else "")
             )
+        for name in self.alerts.group_by:
+            if name not in self.fields:
+                raise ValueError(
+                    f"alerts.group_by names field '{name}', which the stream does not have: "
+                    + (f"use one of {', '.join(self.fields)}" if self.fields else "add it under [streams.….fields]")
+                )
         for rule in self.rules:
             if rule.then.label is not None and rule.then.label not in self.labels:
                 raise ValueError(

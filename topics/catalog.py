@@ -63,6 +63,20 @@ RESOLUTIONS = Topic(
     value=messages.Resolution,
     retention_ms=30 * DAY_MS,
 )
+SIGNALS = Topic(
+    name="signals",
+    about="What counts toward an alert; incidents read only this",
+    key="the alert's fingerprint",
+    value=messages.Signal,
+)
+ALERTS = Topic(
+    name="alerts",
+    about="Alerts as they fire, are revised and resolve; the latest of each id holds, a tombstone ends it for good",
+    key="alert id",
+    value=messages.Alert,
+    retention_ms=30 * DAY_MS,
+    cleanup="compact,delete",
+)
 SPEND = Topic(
     name="spend",
     about="One record a model call; written outside any transaction, because money spent stays spent",
@@ -101,6 +115,8 @@ OWNED: tuple[Topic, ...] = (
     ESCALATIONS_MINI,
     ESCALATIONS_FLAGSHIP,
     RESOLUTIONS,
+    SIGNALS,
+    ALERTS,
     SPEND,
     DEAD_LETTERS,
     PARKED,

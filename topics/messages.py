@@ -164,6 +164,49 @@ class Resolution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What counts toward an alert, or an agent's word on it; written in the transaction of what it comes from."""
+
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="Of the labels: the alert it belongs to")]
+    says: Annotated[
+        Literal["decided", "lines", "reviewed"],
+        Field(
+            description="`decided`: `count` decisions with this label. `lines`: `count` log lines of one template in a "
+            "second, for bursts; a crash may lose some. `reviewed`: what an agent made of one; counts nothing"
+        ),
+    ]
+    count: Annotated[int, Field(ge=0)]
+    at_ms: Annotated[int, Field(description="Event time: the latest input record's timestamp, epoch milliseconds")]
+    id: Annotated[str, Field(description="Message id of the latest input record")]
+    labels: Annotated[
+        Mapping[str, str], Field(description="The alert's: alertname, severity, stream, tenant, what it is grouped by")
+    ]
+    summary: Annotated[str | None, Field(description="In words: the model's, else the template or text")]
+    tier: Annotated[AgentTier | None, Field(description="Who reviewed it")] = None
+    label: Annotated[str | None, Field(description="What the reviewer made of it")] = None
+    severity: Annotated[Severity | None, Field(description="What the reviewer made of it")] = None
+    actions: Annotated[tuple[str, ...], Field(description="The reviewer's next steps, in order")] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One incident from its first sight to its end, in Alertmanager's words where it has them (API v2)."""
+
+    id: Annotated[str, Field(description="fingerprint-startsAt in epoch milliseconds: the same for its whole life")]
+    status: Literal["firing", "resolved"]
+    revision: Annotated[int, Field(ge=1, description="Grows with every change that is told")]
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    labels: Annotated[Mapping[str, str], Field(description="Fixed for its life; severity is triage's")]
+    annotations: Annotated[Mapping[str, str], Field(description="summary, description, runbook_url; they improve")]
+    startsAt: Annotated[str, Field(description="RFC 3339: the first message that counted")]
+    endsAt: Annotated[str | None, Field(description="RFC 3339: null while it fires")]
+    generatorURL: Annotated[str | None, Field(description="Sluice's console, where it has an address")]
+    count: Annotated[int, Field(ge=1, description="Messages so far")]
+    evidence: Annotated[tuple[str, ...], Field(description="Message ids, latest last, a few of them")]
+    reviewed_by: Annotated[AgentTier | None, Field(description="The highest tier that has spoken")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
     """One call to a model, paid or refused."""
 
