@@ -14,6 +14,8 @@ SluiceError
     └── RequestRefused       400: the provider does not take this request; `model_invalid`
 """
 
+from typing import Literal
+
 from topics.limits import HOLD_SECONDS
 
 
@@ -54,9 +56,15 @@ class ModelUnknown(AccountError):
 
 
 class BudgetSpent(AccountError):
-    """The stream's own budget is used up; `retry_after_s` is the rest of its period."""
+    """A budget of our own is used up; `retry_after_s` is the rest of its period, `when_spent` what its owner wants."""
 
     code = "budget_spent"
+
+    def __init__(
+        self, message: str, retry_after_s: float, when_spent: Literal["stop", "park", "degrade"] = "stop"
+    ) -> None:
+        super().__init__(message, retry_after_s)
+        self.when_spent = when_spent
 
 
 class ProviderUnavailable(SluiceError):

@@ -44,6 +44,7 @@ MODEL_SECONDS = Histogram(
 TOKENS = Counter("sluice_tokens_total", "Tokens billed", ["tier", "kind"])
 USD = Counter("sluice_usd_total", "Dollars spent", ["tier", "stream"])
 LIMIT_USE = Gauge("sluice_limit_used_ratio", "Share of the provider's limit in use", ["tier", "limit"])
+BUDGET_USED = Gauge("sluice_budget_used_ratio", "Share of a budget spent in its period", ["budget"])
 WAITING = Gauge("sluice_model_calls_waiting", "Calls waiting for a limit", ["tier"])
 
 

@@ -41,14 +41,13 @@ def _pattern(value: object) -> object:
     return value
 
 
+WhenSpent = Literal["stop", "park", "degrade"]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(json_schema_extra={"type": "string"})]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 
 # Keys whose mechanism comes later, by path; `*` stands for a name of the user's.
 LATER: Mapping[str, str] = {
-    "kafka.security": "TLS and SASL towards Kafka",
-    "budgets": "budgets by total, tenant and tier",
     "notify": "sending alerts to Alertmanager, Slack, PagerDuty and webhooks",
     "defaults.quality": "a proven quality with audits",
     "defaults.redact": "redaction before a model sees a text",
@@ -66,6 +65,69 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class KafkaSecurity(_Frozen):
+    """How the brokers let Sluice in. What is not said here is taken from the environment, where it is said there."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None = None
+    """Default: `$KAFKA_SECURITY_PROTOCOL`, else `PLAINTEXT`."""
+    mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] | None = None
+    """Of SASL. Default: `$KAFKA_SASL_MECHANISM`."""
+    username: str | None = None
+    """Default: `$KAFKA_SASL_USERNAME`."""
+    password_env: str | None = None
+    """The environment variable that holds the password: a secret is named, never written. Default:
+    `KAFKA_SASL_PASSWORD`."""
+    password_file: str | None = None
+    """The file that holds it instead. Files are looked for from the policy's folder."""
+    token_file: str | None = None
+    """With `OAUTHBEARER`: holds the token, read anew for every connection. Default: `$KAFKA_SASL_TOKEN_FILE`."""
+    ca_file: str | None = None
+    """PEM: whose signature a broker's certificate must have. Default: `$KAFKA_SSL_CAFILE`, else the system's."""
+    cert_file: str | None = None
+    """PEM: Sluice's own certificate, where brokers want one. Default: `$KAFKA_SSL_CERTFILE`."""
+    key_file: str | None = None
+    """PEM, not encrypted: its key, unless that is in the same file. Default: `$KAFKA_SSL_KEYFILE`."""
+
+    @property
+    def with_tls(self) -> bool:
+        return self.protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def with_sasl(self) -> bool:
+        return self.protocol in ("SASL_PLAINTEXT", "SASL_SSL")
+
+    def surplus(self) -> Mapping[str, str]:
+        """Keys that the protocol and mechanism, where they are said, have no use for; each with what would have."""
+        keys: dict[str, str] = {}
+        if self.protocol and not self.with_tls:
+            keys |= dict.fromkeys(("ca_file", "cert_file", "key_file"), "`protocol` = SASL_SSL or SSL")
+        if self.protocol and not self.with_sasl:
+            sasl = ("mechanism", "username", "password_env", "password_file", "token_file")
+            keys |= dict.fromkeys(sasl, "`protocol` = SASL_SSL or SASL_PLAINTEXT")
+        elif self.mechanism == "OAUTHBEARER":
+            password = ("username", "password_env", "password_file")
+            keys |= dict.fromkeys(password, "`mechanism` = SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN")
+        elif self.mechanism:
+            keys["token_file"] = "`mechanism` = OAUTHBEARER"
+        return keys
+
+    @field_validator("mechanism", mode="before")
+    @classmethod
+    def _no_kerberos(cls, mechanism: object) -> object:
+        if mechanism == "GSSAPI":
+            raise ValueError("'GSSAPI' (Kerberos) is not supported: use SCRAM-SHA-512, or OAUTHBEARER with a token")
+        return mechanism
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.password_env and self.password_file:
+            raise ValueError("`password_env` and `password_file` both name the password: remove one")
+        for key, wants in self.surplus().items():
+            if getattr(self, key) is not None:
+                raise ValueError(f"`{key}` is of no use here: remove it, or set {wants}")
+        return self
+
+
 class Kafka(_Frozen):
     bootstrap_servers: str = "${KAFKA_BOOTSTRAP_SERVERS}"
     """`host:port`, several with commas."""
@@ -73,6 +135,7 @@ class Kafka(_Frozen):
     """Of every topic, group and transactional id that Sluice owns."""
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     """`at_least_once`: no transactions; what was published just before a crash may be published again."""
+    security: KafkaSecurity = KafkaSecurity()
     replication_factor: int = Field(default=1, ge=1, le=9)
     """Of the topics that `sluice topics apply` creates."""
     partitions: int = Field(default=8, ge=1, le=1000)
@@ -146,11 +209,32 @@ class Tenant(_Frozen):
 
 
 class Budget(_Frozen):
+    """Of one stream and clock hour, escalations included."""
+
     usd_per_hour: float = Field(gt=0)
-    when_spent: Literal["stop", "park"] = "stop"
-    """Until the hour is over. `stop`: the stream's intake pauses. `park`: records that need a model go to the topic
-    `parked`, and rules and memory go on deciding the others; not for dialogues, nor where order is kept. Nothing is
-    lost by either."""
+    when_spent: WhenSpent = "stop"
+    """Until the hour is over. `stop`: what needs a model waits, and intake pauses. `park`: records that need a model
+    go to the topic `parked`, and rules and memory go on deciding the others; not for dialogues, nor where order is
+    kept. `degrade`: an escalation keeps the verdict of the tier below and says so (`bound` = `budget`); triage waits.
+    Nothing is lost by any."""
+
+
+class DailyBudget(_Frozen):
+    """Of one day (UTC), as each process counts it."""
+
+    usd_per_day: float = Field(gt=0)
+    warn_at: float = Field(default=0.8, gt=0, le=1)
+    """The share that is told in the log when it is spent."""
+    when_spent: WhenSpent = "stop"
+    """As a stream's, until the day is over. Records of streams that cannot be parked wait."""
+
+
+class Budgets(_Frozen):
+    """A call has to fit into all that apply to it, and its stream's."""
+
+    total: DailyBudget | None = None
+    tenants: dict[str, DailyBudget] = {}
+    tiers: dict[Tier, DailyBudget] = {}
 
 
 class Window(_Frozen):
@@ -293,6 +377,11 @@ class Stream(_Frozen):
         return self.order or ("key" if self.kind == "dialogue" else "none")
 
     @property
+    def parkable(self) -> bool:
+        """Whether its records may be taken out of their order."""
+        return self.ordered == "none" and self.kind != "dialogue"
+
+    @property
     def batch_messages(self) -> int:
         return self.batch or (16 if self.kind == "log" else 6)
 
@@ -308,8 +397,7 @@ class Stream(_Frozen):
     def _names_fit(self) -> Self:
         if "ignored" in self.labels:
             raise ValueError("label 'ignored' is Sluice's own, for records that are not judged: choose another name")
-        parks = self.budget is not None and self.budget.when_spent == "park"
-        if parks and (self.ordered == "key" or self.kind == "dialogue"):
+        if self.budget is not None and self.budget.when_spent == "park" and not self.parkable:
             raise ValueError(
                 'budget.when_spent = "park" takes records out of their order, and this stream keeps that of each key: '
                 'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else "")
@@ -378,6 +466,7 @@ class Policy(_Frozen):
     kafka: Kafka = Kafka()
     providers: dict[str, Provider] = Field(default={}, validate_default=True)
     tiers: Tiers = Tiers()
+    budgets: Budgets = Budgets()
     defaults: Defaults = Defaults()
     streams: dict[Name, Stream] = Field(min_length=1)
     agents: Agents = Agents()

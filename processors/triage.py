@@ -65,7 +65,7 @@ class Triage:
         rng: random.Random,
         memory: Memory,
     ) -> None:
-        self.parks = stream.budget is not None and stream.budget.when_spent == "park"
+        self.parkable = stream.parkable
         self._version = stream.version
         self._confidence_min = stream.confidence_min
         self._clock = clock

@@ -106,7 +106,7 @@ class TriageStage:
         try:
             triaged = await triage.ask(item)
         except BudgetSpent as error:
-            if not triage.parks or error.retry_after_s < PARK_SECONDS_MIN:
+            if error.when_spent != "park" or not triage.parkable or error.retry_after_s < PARK_SECONDS_MIN:
                 raise
             return Parked(round((self._clock.time() + error.retry_after_s) * 1000), str(error))
         return self._outputs(record, item, triaged)

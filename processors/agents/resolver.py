@@ -82,7 +82,7 @@ class Resolver:
             return BoundReached("invalid_answer", str(error))
         except BudgetSpent as error:
             # Half a run is paid for. Waiting would pay for it again, and for ever where the budget is less than a run.
-            if account.turns == 0:
+            if account.turns == 0 and error.when_spent != "degrade":
                 raise
             return BoundReached("budget", str(error))
         except TimeoutError:

@@ -1,44 +1,64 @@
-"""Hard budgets: integer micro-dollars of one stream and clock hour, reserved before a call and settled after.
+"""Hard budgets: integer micro-dollars of one period, reserved before a call and settled after.
 
-An hour's spending is that of the calls begun in it. It is counted in this process and starts anew with it.
+A period's spending is that of the calls begun in it. It is counted in this process and starts anew with it.
 """
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
+from processors import metrics
 from processors.clock import Clock
 from processors.errors import BudgetSpent, ProviderUnavailable
-from processors.policy import Stream
+from processors.gateway.context import Context
+from processors.policy import DailyBudget, Policy, Stream, WhenSpent
 from topics.limits import GATEWAY_QUEUE_MAX
 
-HOUR_S = 3_600
+log = logging.getLogger(__name__)
+
+_SECONDS = {"hour": 3_600, "day": 86_400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a budget says."""
+
+    of: str  # as "stream 'logs'"
+    usd: float  # a period
+    period: Literal["hour", "day"]  # by the clock, in UTC
+    key: str  # of the policy, to raise it
+    when_spent: WhenSpent = "stop"
+    warn_at: float = 1.0  # the share that is told when it is spent
 
 
 class Budget:
-    """One stream's money. No burst of concurrent calls can pass it: what is spent and reserved never exceeds it."""
+    """One purse. No burst of concurrent calls can pass it: what is spent and reserved never exceeds it."""
 
-    def __init__(self, stream: str, usd_per_hour: float, clock: Clock) -> None:
-        self.limit_micros = int(usd_per_hour * 1_000_000)
-        self.spent_micros = 0  # of the present hour
-        self.reserved_micros = 0  # of the present hour
-        self._stream = stream
+    def __init__(self, terms: Terms, clock: Clock) -> None:
+        self.limit_micros = int(terms.usd * 1_000_000)
+        self.spent_micros = 0  # of the present period
+        self.reserved_micros = 0  # of the present period
+        self._terms = terms
         self._clock = clock
-        self._hour = self._now_hour()
+        self._period_s = _SECONDS[terms.period]
+        self._period = self._now()
+        self._warned = False
         self._turn = asyncio.Lock()  # waiters go in order
         self._waiting = 0
         self._settled = asyncio.Event()
+        self._used = metrics.BUDGET_USED.labels(terms.of)
 
-    async def reserve(self, worst_micros: int) -> "Reservation":
+    async def reserve(self, worst_micros: int) -> "Share":
         """The worst case of one call, set aside. Waits while only other calls' reservations stand in the way.
 
         Raises BudgetSpent where even their end would leave too little, ProviderUnavailable where too many wait.
         """
         if self._waiting >= GATEWAY_QUEUE_MAX:
             raise ProviderUnavailable(
-                f"{self._waiting} calls of stream '{self._stream}' wait for its budget, the most allowed: try later"
+                f"{self._waiting} calls wait for the budget of {self._terms.of}, the most allowed: try later"
             )
         self._waiting += 1
         try:
@@ -47,54 +67,73 @@ class Budget:
                     self._settled.clear()
                     await self._settled.wait()
                 self.reserved_micros += worst_micros
-                return Reservation(worst_micros, self, self._hour)
+                return Share(worst_micros, self, self._period)
         finally:
             self._waiting -= 1
 
-    def settle(self, reservation: "Reservation", cost_micros: int) -> None:
-        """Turns a reservation into what the call cost. One of an hour that is over counts in that hour alone."""
-        self._begin_hour()
-        if reservation.hour == self._hour:
-            self.reserved_micros -= reservation.worst_micros
+    def settle(self, share: "Share", cost_micros: int) -> None:
+        """Turns a reservation into what the call cost. One of a period that is over counts in that period alone."""
+        self._begin_period()
+        if share.period == self._period:
+            self.reserved_micros -= share.worst_micros
             self.spent_micros += cost_micros
+            self._tell()
         self._settled.set()
 
     def _fits(self, worst_micros: int) -> bool:
-        self._begin_hour()
+        self._begin_period()
         if self.spent_micros + worst_micros > self.limit_micros:
-            rest_s = HOUR_S - self._clock.time() % HOUR_S
+            terms, rest_s = self._terms, self._period_s - self._clock.time() % self._period_s
             limit, spent, worst = (n / 1e6 for n in (self.limit_micros, self.spent_micros, worst_micros))
             raise BudgetSpent(
-                f"stream '{self._stream}' has spent ${spent:.6f} of its ${limit:.6f} this hour, and the next call may "
-                f"cost ${worst:.6f}. Its intake goes on in {rest_s:.0f} s; to spend more, raise "
-                f"streams.{self._stream}.budget.usd_per_hour",
+                f"{terms.of} has spent ${spent:.6f} of its ${limit:.6f} this {terms.period}, and the next call may "
+                f"cost ${worst:.6f}. It has money again in {rest_s:.0f} s; to spend more, raise {terms.key}",
                 retry_after_s=rest_s,
+                when_spent=terms.when_spent,
             )
         return self.spent_micros + self.reserved_micros + worst_micros <= self.limit_micros
 
-    def _begin_hour(self) -> None:
-        if self._now_hour() != self._hour:
-            self._hour = self._now_hour()
-            self.spent_micros = self.reserved_micros = 0
+    def _tell(self) -> None:
+        share = self.spent_micros / self.limit_micros if self.limit_micros else 1.0
+        self._used.set(share)
+        if share >= self._terms.warn_at and not self._warned:
+            self._warned = True
+            log.warning(
+                "%s has spent %.0f%% of its $%g this %s (%s)",
+                *(self._terms.of, share * 100, self._terms.usd, self._terms.period, self._terms.key),
+            )
 
-    def _now_hour(self) -> int:
-        return int(self._clock.time() // HOUR_S)
+    def _begin_period(self) -> None:
+        if self._now() != self._period:
+            self._period = self._now()
+            self.spent_micros = self.reserved_micros = 0
+            self._warned = False
+            self._used.set(0)
+
+    def _now(self) -> int:
+        return int(self._clock.time() // self._period_s)
 
 
 @dataclass(slots=True)
-class Reservation:
-    """Money set aside for one call. Left unsettled, it is given back whole."""
+class Share:
+    """Money set aside in one budget for one call."""
 
     worst_micros: int
-    budget: Budget | None  # None: the stream has no budget
-    hour: int = 0
-    settled: bool = False
+    budget: Budget
+    period: int
+
+
+class Reservation:
+    """Money set aside for one call in every budget that it has to fit into. Left unsettled, it is given back whole."""
+
+    def __init__(self, shares: Sequence[Share]) -> None:
+        self._shares = shares
 
     def settle(self, cost_micros: int) -> None:
-        if not self.settled:
-            self.settled = True
-            if self.budget is not None:
-                self.budget.settle(self, cost_micros)
+        """Once; what comes after it changes nothing."""
+        shares, self._shares = self._shares, ()
+        for share in shares:
+            share.budget.settle(share, cost_micros)
 
     def __enter__(self) -> Self:
         return self
@@ -104,16 +143,61 @@ class Reservation:
 
 
 class Budgets:
-    """The budgets of a policy's streams."""
+    """The budgets of a policy: of streams by the hour; of tenants, tiers and in total by the day."""
 
-    def __init__(self, streams: Mapping[str, Stream], clock: Clock) -> None:
-        self._of = {
-            name: Budget(name, stream.budget.usd_per_hour, clock)
-            for name, stream in streams.items()
+    def __init__(self, policy: Policy, clock: Clock) -> None:
+        self._streams = {
+            name: Budget(_hourly(name, stream), clock)
+            for name, stream in policy.streams.items()
             if stream.budget is not None
         }
+        daily = policy.budgets
+        self._tiers = {
+            tier: Budget(_daily(f"tier '{tier}'", f"tiers.{tier}", of), clock) for tier, of in daily.tiers.items()
+        }
+        self._tenants = {
+            name: Budget(_daily(f"tenant '{name}'", f"tenants.{name}", of), clock) for name, of in daily.tenants.items()
+        }
+        self._total = Budget(_daily("the whole policy", "total", daily.total), clock) if daily.total else None
 
-    async def reserve(self, stream: str, worst_micros: int) -> Reservation:
-        """As Budget.reserve; a stream without a budget is not bounded."""
-        budget = self._of.get(stream)
-        return Reservation(worst_micros, None) if budget is None else await budget.reserve(worst_micros)
+    async def reserve(self, context: Context, worst_micros: int) -> Reservation:
+        """As Budget.reserve, in each that applies, the narrowest first: always in this order, so that calls that hold
+        one and wait for another never wait for each other."""
+        apply = (
+            self._streams.get(context.stream),
+            self._tiers.get(context.tier),
+            self._tenants.get(context.tenant),
+            self._total,
+        )
+        shares: list[Share] = []
+        try:
+            for budget in apply:
+                if budget is not None:
+                    shares.append(await budget.reserve(worst_micros))
+        except BaseException:
+            Reservation(shares).settle(0)
+            raise
+        return Reservation(shares)
+
+
+def _hourly(name: str, stream: Stream) -> Terms:
+    assert stream.budget is not None
+    key = f"streams.{name}.budget.usd_per_hour"
+    return Terms(
+        of=f"stream '{name}'",
+        usd=stream.budget.usd_per_hour,
+        period="hour",
+        key=key,
+        when_spent=stream.budget.when_spent,
+    )
+
+
+def _daily(of: str, key: str, budget: DailyBudget) -> Terms:
+    return Terms(
+        of=of,
+        usd=budget.usd_per_day,
+        period="day",
+        key=f"budgets.{key}.usd_per_day",
+        when_spent=budget.when_spent,
+        warn_at=budget.warn_at,
+    )

@@ -71,7 +71,7 @@ class Gateway:
         self._rng = rng
         self._ledger = Ledger(clock, on_spend)
         self._client = Client(call_seconds)
-        self._budgets = Budgets(policy.streams, clock)
+        self._budgets = Budgets(policy, clock)
         self._routes = routes(policy, env, clock)
 
     async def __aenter__(self) -> Self:
@@ -166,7 +166,7 @@ class Gateway:
         """One HTTP call, from reserving to settling."""
         bill = Bill(route.price.worst_micros(len(body), output_tokens))
         charge = max(output_tokens, len(body) // CHARS_PER_TOKEN)
-        with await self._budgets.reserve(context.stream, bill.usd_micros) as reserved:
+        with await self._budgets.reserve(context, bill.usd_micros) as reserved:
             with waiting(route.tier).track_inprogress():
                 place = await route.limiter.admit(charge)
             call_id = f"{self._rng.getrandbits(128):032x}"

@@ -202,6 +202,13 @@ async def test_a_budget_that_is_gone_before_a_run_holds_it() -> None:
     assert w.provider.requests == []
 
 
+async def test_a_budget_that_degrades_keeps_the_verdict_below_and_asks_nobody() -> None:
+    budget = {"budget": {"usd_per_hour": 0.000001, "when_spent": "degrade"}}
+    async with world(looks_then_resolves, stream=budget) as w:
+        await bounded(w, "budget")
+    assert w.provider.requests == []
+
+
 def never(turn: Turn) -> Answer:
     """No answer before the test is over."""
     return Answer(body=turn.says("").body, after=asyncio.Event())

@@ -70,10 +70,10 @@ class Pipeline:
 
 
 class SpentNano:
-    """Has no money."""
+    """Has no money, and what waits for it is to be parked."""
 
     async def ask(self, _: Ask) -> Answer:
-        raise BudgetSpent("spent", retry_after_s=1_800)
+        raise BudgetSpent("spent", retry_after_s=1_800, when_spent="park")
 
 
 def fed(line: str | bytes | None, offset: int = 0, **more: Any) -> Fed:
@@ -244,10 +244,8 @@ def test_one_records_failure_is_its_own_and_no_other_is_read_twice(known: Pipeli
     assert tripping.read_offsets == [1, 2, 3]
 
 
-async def test_with_a_spent_budget_a_stream_that_parks_parks_what_needs_a_model_and_goes_on_deciding_the_rest() -> None:
+async def test_with_a_spent_budget_that_parks_what_needs_a_model_is_parked_and_the_rest_decided() -> None:
     spec = policy().streams["logs"]
-    assert spec.budget is not None
-    spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"when_spent": "park"})})
     pipeline = Pipeline()
     normaliser = normaliser_for("logs", spec)
     triage = Triage(
@@ -266,6 +264,22 @@ async def test_with_a_spent_budget_a_stream_that_parks_parks_what_needs_a_model_
     parked = await asking
     assert isinstance(parked, Parked)
     assert began + 1_800 <= parked.until_ms / 1000 <= began + 1_802
+    await triage.close()
+
+
+async def test_what_keeps_its_order_is_never_parked_but_waits() -> None:
+    spec = policy().streams["logs"].model_copy(update={"order": "key"})
+    pipeline = Pipeline()
+    triage = Triage(
+        "logs", spec, policy(), SpentNano(), clock=pipeline.clock, rng=random.Random(1), memory=pipeline.memory
+    )
+    stage = TriageStage(Names(), {"in": (normaliser_for("logs", spec), triage, "key")}, pipeline.clock)
+    (later,) = stage.take([fed("<14>Nov 17 09:28:07 web-1 app[1]: never seen")])
+    assert callable(later)
+    asking = asyncio.ensure_future(later())
+    await pipeline.clock.advance(2.0)
+    with pytest.raises(BudgetSpent):
+        await asking
     await triage.close()
 
 
