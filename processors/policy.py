@@ -10,7 +10,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from processors import severities
 from topics import limits
@@ -41,10 +41,20 @@ def _pattern(value: object) -> object:
     return value
 
 
+def _topic(value: str) -> str:
+    """A name that Kafka takes."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) or value in (".", ".."):
+        raise ValueError(f"'{value}' is no name of a Kafka topic: use up to 249 letters, digits, '.', '_' and '-'")
+    return value
+
+
+TopicName = Annotated[str, AfterValidator(_topic)]
 WhenSpent = Literal["stop", "park", "degrade"]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(json_schema_extra={"type": "string"})]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")  # in a runbook's address
 
 # Keys whose mechanism comes later, by path; `*` stands for a name of the user's.
 LATER: Mapping[str, str] = {
@@ -329,6 +339,10 @@ class Rule(_Frozen):
     then: Then
 
 
+OWN_ALERT_LABELS = ("alertname", "severity", "stream", "tenant")  # that every alert has
+BURST = "burst"  # the alertname of a burst
+
+
 class Alerts(_Frozen):
     """When messages with a severity become an alert. Labels without a severity never do."""
 
@@ -347,10 +361,34 @@ class Alerts(_Frozen):
     runbook_url: str | None = None
     """`{name}` stands for the value of a label or field that the alert is grouped by."""
 
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        own = " and ".join((", ".join(OWN_ALERT_LABELS[:-1]), OWN_ALERT_LABELS[-1]))
+        for name in self.group_by:
+            if name in OWN_ALERT_LABELS:
+                raise ValueError(
+                    f"group_by names '{name}', which is Sluice's own: every alert is grouped by {own} anyway. "
+                    "Leave it out, or rename the field if it is another thing"
+                )
+        for name in self.labels:
+            if name in (*OWN_ALERT_LABELS, *self.group_by):
+                raise ValueError(
+                    f"labels sets '{name}', which every alert has already ({own}, and what it is grouped by): "
+                    "choose another name"
+                )
+        known = (*OWN_ALERT_LABELS, *self.group_by, *self.labels, *(["template"] if self.burst_at is not None else []))
+        for name in PLACEHOLDER.findall(self.runbook_url or ""):
+            if name not in known:
+                raise ValueError(
+                    f"runbook_url names '{{{name}}}', which the alert does not have: use one of {', '.join(known)}, "
+                    "or add the field to group_by"
+                )
+        return self
+
 
 class Stream(_Frozen):
     kind: Kind
-    topics: tuple[str, ...] = Field(min_length=1)
+    topics: tuple[TopicName, ...] = Field(min_length=1)
     start: Literal["earliest", "latest"] = "earliest"
     """For a new group; new partitions are always read from their beginning."""
     format: Format = "auto"
@@ -401,6 +439,14 @@ class Stream(_Frozen):
             raise ValueError(
                 'budget.when_spent = "park" takes records out of their order, and this stream keeps that of each key: '
                 'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else "")
+            )
+        if self.alerts.burst_at is not None and self.kind != "log":
+            raise ValueError(
+                f'alerts.burst_at counts lines of one log template, and this stream is of kind "{self.kind}": remove it'
+            )
+        if self.alerts.burst_at is not None and BURST in self.labels:
+            raise ValueError(
+                f"label '{BURST}' and alerts.burst_at would raise alerts of the same name: choose another name"
             )
         for name in self.alerts.group_by:
             if name not in self.fields:

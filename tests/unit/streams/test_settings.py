@@ -54,11 +54,32 @@ def test_streams_inherit_defaults() -> None:
             ],
         ),
         (
+            GOOD + "[streams.logs.quality]\nconfidence = 0.95\n",
+            ["line 9: streams.logs.quality: a proven quality with audits is not in this version. Remove the key."],
+        ),
+        (
             GOOD + "[streams.logs.alerts]\ngroup_by = ['service']\n",
-            [
-                "line 9: streams.logs.alerts: alerts grouped and counted in windows is not in this version. "
-                "Remove the key."
-            ],
+            ["line 1: streams.logs: alerts.group_by names field 'service', which the stream does not have: add it"],
+        ),
+        (
+            GOOD + "[streams.logs.alerts]\ngroup_by = ['tenant']\n",
+            ["line 9: streams.logs.alerts: group_by names 'tenant', which is Sluice's own"],
+        ),
+        (
+            GOOD + "[streams.logs.alerts]\nlabels = { severity = 'high' }\n",
+            ["line 9: streams.logs.alerts: labels sets 'severity', which every alert has already"],
+        ),
+        (
+            GOOD + "[streams.logs.alerts]\nrunbook_url = 'https://x.example/{service}'\n",
+            ["line 9: streams.logs.alerts: runbook_url names '{service}', which the alert does not have: use one of"],
+        ),
+        (
+            GOOD + "[streams.logs.alerts]\nburst_at = 9\n[streams.logs.labels.burst]\nmeans = 'Much'\n",
+            ["line 1: streams.logs: label 'burst' and alerts.burst_at would raise alerts of the same name"],
+        ),
+        (
+            GOOD.replace('"log"', '"email"') + "[streams.logs.alerts]\nburst_at = 9\n",
+            ["line 1: streams.logs: alerts.burst_at counts lines of one log template, and this stream is of kind"],
         ),
         (
             GOOD + "[[streams.logs.rules]]\nname = 'r'\nwhen = { text = '(' }\nthen = { label = 'alert' }\n",
@@ -85,7 +106,7 @@ def test_what_is_wrong_is_told_with_its_line(text: str, expected: list[str]) -> 
 
 def test_every_problem_is_told_at_once() -> None:
     text = "[kafka]\nprefx = 'x.'\n" + GOOD.replace('kind = "log"', 'kind = "lag"') + "[budgets]\ntotal = {}\n"
-    assert [one.split(":")[0] for one in problems(text)] == ["line 2", "line 4", "line 11"]
+    assert [one.split(":")[0] for one in problems(text)] == ["line 2", "line 4", "line 12"]
 
 
 def test_a_topic_has_one_stream() -> None:
