@@ -52,7 +52,8 @@ TopicName = Annotated[str, AfterValidator(_topic)]
 WhenSpent = Literal["stop", "park", "degrade"]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(json_schema_extra={"type": "string"})]
 Pattern = Annotated[str, BeforeValidator(_pattern)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z][A-Za-z0-9._-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")  # in a runbook's address
 
@@ -69,6 +70,14 @@ LATER: Mapping[str, str] = {
     "agents.mcp": "MCP servers as agents' tools",
     "agents.approval": "approvals before a tool changes the world",
 }
+
+
+class Misfit(ValueError):
+    """What one key says does not fit another's. `at`: the key, below the table that is checked."""
+
+    def __init__(self, told: str, *at: str | int) -> None:
+        super().__init__(told)
+        self.at = at
 
 
 class _Frozen(BaseModel):
@@ -434,31 +443,33 @@ class Stream(_Frozen):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         if "ignored" in self.labels:
-            raise ValueError("label 'ignored' is Sluice's own, for records that are not judged: choose another name")
+            told = "label 'ignored' is Sluice's own, for records that are not judged: choose another name"
+            raise Misfit(told, "labels", "ignored")
         if self.budget is not None and self.budget.when_spent == "park" and not self.parkable:
-            raise ValueError(
-                'budget.when_spent = "park" takes records out of their order, and this stream keeps that of each key: '
-                'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else "")
+            raise Misfit(
+                '"park" takes records out of their order, and this stream keeps that of each key: '
+                'use when_spent = "stop"' + (', or order = "none"' if self.kind != "dialogue" else ""),
+                *("budget", "when_spent"),
             )
         if self.alerts.burst_at is not None and self.kind != "log":
-            raise ValueError(
-                f'alerts.burst_at counts lines of one log template, and this stream is of kind "{self.kind}": remove it'
-            )
+            told = f'it counts lines of one log template, and this stream is of kind "{self.kind}": remove it'
+            raise Misfit(told, "alerts", "burst_at")
         if self.alerts.burst_at is not None and BURST in self.labels:
-            raise ValueError(
-                f"label '{BURST}' and alerts.burst_at would raise alerts of the same name: choose another name"
-            )
+            told = f"label '{BURST}' and alerts.burst_at would raise alerts of the same name: choose another name"
+            raise Misfit(told, "labels", BURST)
         for name in self.alerts.group_by:
             if name not in self.fields:
-                raise ValueError(
-                    f"alerts.group_by names field '{name}', which the stream does not have: "
-                    + (f"use one of {', '.join(self.fields)}" if self.fields else "add it under [streams.….fields]")
+                raise Misfit(
+                    f"the stream has no field '{name}': "
+                    + (f"use one of {', '.join(self.fields)}" if self.fields else "add it under [streams.….fields]"),
+                    *("alerts", "group_by"),
                 )
-        for rule in self.rules:
+        for number, rule in enumerate(self.rules):
             if rule.then.label is not None and rule.then.label not in self.labels:
-                raise ValueError(
+                raise Misfit(
                     f"rule '{rule.name}' gives label '{rule.then.label}', which the stream does not have: "
-                    f"use one of {', '.join(self.labels)}"
+                    f"use one of {', '.join(self.labels)}",
+                    *("rules", number, "then"),
                 )
         return self
 
@@ -486,6 +497,12 @@ class Expect(_Frozen):
     label: str | None = None
     escalate: Literal["mini", "flagship", "never"] | None = None
     fields: dict[str, FieldValue] = {}
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("it expects nothing, so it cannot fail: name a `label`, `escalate` or `fields`")
+        return self
 
 
 class PolicyTest(_Frozen):
@@ -545,19 +562,24 @@ class Policy(_Frozen):
         for name, stream in self.streams.items():
             for topic in stream.topics:
                 if topic in owner:
-                    raise ValueError(
-                        f"topic '{topic}' belongs to streams '{owner[topic]}' and '{name}': a topic has one stream"
-                    )
+                    told = f"topic '{topic}' belongs to stream '{owner[topic]}' already, and a topic has one stream"
+                    raise Misfit(f"{told}: take it out of one of them", "streams", name, "topics")
                 owner[topic] = name
         for tier in ("nano", "mini", "flagship"):
             provider = self.tiers.of(tier).provider
             if provider not in self.providers:
-                raise ValueError(
-                    f"tier '{tier}' names provider '{provider}', which is not there: add [providers.{provider}]"
+                told = (
+                    f"there is no provider '{provider}': add [providers.{provider}], or use {', '.join(self.providers)}"
                 )
-        for test in self.tests:
+                raise Misfit(told, "tiers", tier, "provider")
+        for number, test in enumerate(self.tests):
             if test.stream not in self.streams:
-                raise ValueError(f"a test names stream '{test.stream}': use one of {', '.join(self.streams)}")
+                told = f"there is no stream '{test.stream}': use one of {', '.join(self.streams)}"
+                raise Misfit(told, "tests", number, "stream")
+            labels = self.streams[test.stream].labels
+            if test.expect.label is not None and test.expect.label not in labels:
+                told = f"stream '{test.stream}' has no label '{test.expect.label}': use one of {', '.join(labels)}"
+                raise Misfit(told, "tests", number, "expect")
         return self
 
     def stream_of(self, topic: str) -> str:

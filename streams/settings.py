@@ -4,20 +4,22 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processors.errors import ConfigurationError
 from processors.placeholders import resolve
-from processors.policy import LATER, Kafka, Policy
+from processors.policy import LATER, NAME_PATTERN, Kafka, KafkaSecurity, Misfit, Policy
 from topics import limits
 
 Path_ = tuple[str | int, ...]
+_SHOWN_CHARS_MAX = 120
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Runtime(BaseSettings):
@@ -97,10 +99,17 @@ def load(path: Path) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     policy = parse(text, path)
-    if policy.agents.runbooks is None:
-        return policy
-    folder = str(path.parent / policy.agents.runbooks)  # as the file says it, wherever the command is started
-    return policy.model_copy(update={"agents": policy.agents.model_copy(update={"runbooks": folder})})
+    agents = _from_folder(policy.agents, ["runbooks"], path.parent)
+    files = [name for name in KafkaSecurity.model_fields if name.endswith("_file")]
+    security = _from_folder(policy.kafka.security, files, path.parent)
+    kafka = policy.kafka.model_copy(update={"security": security})
+    return policy.model_copy(update={"agents": agents, "kafka": kafka})
+
+
+def _from_folder(model: _Model, keys: Iterable[str], folder: Path) -> _Model:
+    """With these paths as the file means them, wherever the command is started."""
+    said = {key: getattr(model, key) for key in keys if getattr(model, key) is not None}
+    return model.model_copy(update={key: str(folder / value) for key, value in said.items()})
 
 
 def parse(text: str, path: Path) -> Policy:
@@ -108,10 +117,9 @@ def parse(text: str, path: Path) -> Policy:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        raise PolicyInvalid(
-            path, [Problem(int(line[1]) if line else None, "", f"this is not TOML: {error}. Mend it there.")]
-        ) from None
+        named = re.search(r"line (\d+)", str(error))
+        line = int(named[1]) if named else text.count("\n") + 1
+        raise PolicyInvalid(path, [Problem(line, "", f"this is not TOML: {error}. Mend it there.")]) from None
     lines = _lines(text)
     problems = [
         Problem(_line_of(at, lines), ".".join(at), f"{what} is not in this version. Remove the key.")
@@ -122,7 +130,7 @@ def parse(text: str, path: Path) -> Policy:
     try:
         policy = Policy.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(item, lines) for item in error.errors(include_url=False)]
+        problems += [_problem(item, lines) for item in _causes(error.errors(include_url=False))]
         raise PolicyInvalid(path, sorted(problems, key=lambda p: p.line or 0)) from None
     if problems:
         raise PolicyInvalid(path, problems)
@@ -155,10 +163,19 @@ def _remove(data: dict[str, Any], at: tuple[str, ...]) -> None:
     data.pop(at[-1], None)
 
 
+def _causes(errors: Sequence[Any]) -> list[Any]:
+    """Without lists and tables that are too short only because what is in them is wrong."""
+    places = [tuple(error["loc"]) for error in errors]
+    return [
+        error
+        for error, place in zip(errors, places, strict=True)
+        if error["type"] != "too_short" or not any(len(at) > len(place) and at[: len(place)] == place for at in places)
+    ]
+
+
 def _problem(error: Any, lines: Mapping[tuple[str, ...], int]) -> Problem:
     """A pydantic error in the words of the file."""
     at: Path_ = tuple(part for part in error["loc"] if part != "[key]")
-    where = ".".join(str(part) for part in at)
     value = error["input"]
     match error["type"]:
         case "extra_forbidden":
@@ -167,13 +184,55 @@ def _problem(error: Any, lines: Mapping[tuple[str, ...], int]) -> Problem:
             what = f"this key is needed{_because(at)}"
         case "value_error":
             what = str(error["ctx"]["error"])
+            if isinstance(error["ctx"]["error"], Misfit):
+                at = (*at, *error["ctx"]["error"].at)
+        case kind:
+            what = f"{_short(value)} does not do: {_rule(kind, error)}"
+    return Problem(_line_of(at, lines), ".".join(map(str, at)), what)
+
+
+def _short(value: object) -> str:
+    """A value in an error: enough of it to be found."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[:_SHOWN_CHARS_MAX]}…"
+
+
+def _rule(kind: str, error: Any) -> str:
+    """What pydantic's rule wants, and what to write."""
+    given = error.get("ctx", {})
+    match kind:
+        case "literal_error" | "enum":
+            return f"write {given['expected']}."
+        case "tuple_type" | "list_type":
+            return "write a list, in [ ] with commas."
+        case "dict_type" | "model_type" | "model_attributes_type":
+            return "write a table, as { key = value }."
+        case "string_type":
+            return "write text, in quotes."
+        case "int_type" | "int_parsing" | "float_type" | "float_parsing" | "int_from_float":
+            return f"write a {'whole ' * kind.startswith('int')}number, without quotes."
+        case "bool_type" | "bool_parsing":
+            return "write true or false."
+        case "too_short":
+            return f"it needs at least {given['min_length']}, and has {given['actual_length']}. Add to it."
+        case "greater_than":
+            return f"it has to be more than {given['gt']:g}."
+        case "greater_than_equal":
+            return f"it has to be {given['ge']:g} or more."
+        case "less_than_equal":
+            return f"it has to be {given['le']:g} or less."
+        case "string_pattern_mismatch" if given["pattern"] == NAME_PATTERN:
+            return "a name has up to 64 letters, digits, '.', '_' and '-', and begins with a letter. Choose another."
+        case "string_pattern_mismatch":
+            return f"it has to look like {given['pattern']}. Choose another."
         case _:
-            what = f"{value!r} does not do: {error['msg'][0].lower()}{error['msg'][1:]}"
-    return Problem(_line_of(at, lines), where, what)
+            return f"{error['msg'][0].lower()}{error['msg'][1:]}."
 
 
 def _because(at: Path_) -> str:
     """The meaning of a key that is missing, from its place."""
+    if at == ("streams",):
+        return ": what is read, and how it is judged. `sluice init` writes one."
     if at[-1] == "means":
         return ": say in words what the label is; the model reads nothing else about it."
     return ". Add it."
@@ -234,10 +293,12 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
 
 
 def _line_of(at: Path_, lines: Mapping[tuple[str, ...], int]) -> int | None:
-    """The line of a place, or of the nearest table around it."""
+    """The line of a place: of its key, else of the first below it, else of the nearest table around it."""
     path = tuple(str(part) for part in at)
     while path:
         if path in lines:
             return lines[path]
+        if below := [line for place, line in lines.items() if place[: len(path)] == path]:
+            return min(below)
         path = path[:-1]
     return None

@@ -59,7 +59,7 @@ def test_streams_inherit_defaults() -> None:
         ),
         (
             GOOD + "[streams.logs.alerts]\ngroup_by = ['service']\n",
-            ["line 1: streams.logs: alerts.group_by names field 'service', which the stream does not have: add it"],
+            ["line 10: streams.logs.alerts.group_by: the stream has no field 'service': add it under"],
         ),
         (
             GOOD + "[streams.logs.alerts]\ngroup_by = ['tenant']\n",
@@ -75,11 +75,11 @@ def test_streams_inherit_defaults() -> None:
         ),
         (
             GOOD + "[streams.logs.alerts]\nburst_at = 9\n[streams.logs.labels.burst]\nmeans = 'Much'\n",
-            ["line 1: streams.logs: label 'burst' and alerts.burst_at would raise alerts of the same name"],
+            ["line 11: streams.logs.labels.burst: label 'burst' and alerts.burst_at would raise alerts of the"],
         ),
         (
             GOOD.replace('"log"', '"email"') + "[streams.logs.alerts]\nburst_at = 9\n",
-            ["line 1: streams.logs: alerts.burst_at counts lines of one log template, and this stream is of kind"],
+            ["line 10: streams.logs.alerts.burst_at: it counts lines of one log template, and this stream is of"],
         ),
         (
             GOOD + "[[streams.logs.rules]]\nname = 'r'\nwhen = { text = '(' }\nthen = { label = 'alert' }\n",
@@ -91,7 +91,7 @@ def test_streams_inherit_defaults() -> None:
         (
             GOOD + "[[streams.logs.rules]]\nname = 'r'\nwhen = { text = 'x' }\nthen = { label = 'alrt' }\n",
             [
-                "line 1: streams.logs: rule 'r' gives label 'alrt', which the stream does not have: "
+                "line 12: streams.logs.rules.0.then: rule 'r' gives label 'alrt', which the stream does not have: "
                 "use one of routine, alert"
             ],
         ),
@@ -111,7 +111,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 def test_a_topic_has_one_stream() -> None:
     [problem] = problems(GOOD + GOOD.replace("streams.logs", "streams.more"))
-    assert "topic 'logs' belongs to streams 'logs' and 'more'" in problem
+    assert "streams.more.topics: topic 'logs' belongs to stream 'logs' already" in problem
 
 
 def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
