@@ -68,6 +68,28 @@ HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
 BROKER_ANSWER_SECONDS_MAX = 5.0  # of one request to a broker; then its address is taken for wrong
 TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader
 
+# --- alerts --------------------------------------------------------------------------------------
+ALERT_LABEL_CHARS_MAX = 256  # of one label's value: fields of messages and templates are among them
+ALERT_ACTIONS_MAX = 5  # next steps that an alert shows of a review
+ALERT_EVIDENCE_MAX = 5  # message ids that an alert shows
+BURST_TEMPLATES_MAX = 4_096  # a partition: log templates whose lines are being counted, about 2 MB
+INCIDENT_BUCKETS = 60  # a window is counted in so many parts: within one, messages count as if they came together
+INCIDENT_BUCKETS_HELD_MAX = 120  # of one fingerprint: its state is written anew with every signal, 10 KB at most
+INCIDENT_REMEMBERED_SECONDS = 7 * 86_400.0  # a resolved one; as long as Kafka keeps a message that is late, by default
+SIGNALS_BATCH_MAX = 500  # whose effects are written together: one write of a state, however many signals changed it
+SIGNALS_LINGER_SECONDS = 0.05  # until a smaller batch is taken
+INCIDENT_TURN_SECONDS = 1.0  # between looks at what time alone ends
+INCIDENT_LOOKS_MAX = 500  # at incidents in one such look: tens of milliseconds
+INCIDENT_COMMIT_SECONDS = 1.0  # between commits of offsets: what is read again after a kill counts once all the same
+INCIDENT_WRITE_SECONDS_MAX = 60.0  # until the broker has a write; a broker that restarts needs ten
+INCIDENT_REVOKE_SECONDS_MAX = 5.0  # a turn under way may end; the group waits
+INCIDENT_START_SECONDS_MAX = 120.0  # to join the group and to read the changelog; then the worker starts anew
+INCIDENT_STALLED_SECONDS_MAX = 60.0  # with signals there and none heard; then the worker starts anew
+INCIDENT_STOP_SECONDS_MAX = 5.0  # of Faust's own end, after the worker's
+INCIDENT_RESTART_SECONDS = 2.0  # after the worker failed
+
+assert INCIDENT_BUCKETS <= INCIDENT_BUCKETS_HELD_MAX, "a whole window fits"
+
 # --- replay --------------------------------------------------------------------------------------
 REPLAYS_MAX = 3  # of one record: what died as often again is poison, and a person should look at it
 REPLAY_RECORDS_MAX = 1_000  # in one transaction: what it holds is hidden from every reader until its end
@@ -111,6 +133,7 @@ COUNT_MINUTES_MAX = 24 * 60
 RECENT_TEXT_CHARS_MAX = 500  # kept of one recent message
 RECENT_WORDS_MAX = 8  # of one search: sixteen common words over a full store take 100 ms
 RECENT_VALUE_BYTES_MAX = 256 * KIB  # larger records are not kept: parsing one would hold the event loop
+SHADOW_RECORDS_MAX = 100_000  # of one partition, that a comparison reads to find its messages
 RECENT_LOOKBACK_RECORDS = 10_000  # of all partitions together: read at the start, and kept up with at most
 RECENT_RECORDS_PER_SECOND_MAX = 2_000  # read into the store: about a tenth of a core
 RECENT_BATCH_RECORDS = 50  # between two looks of the event loop at its other work: a few milliseconds
