@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check bench bench-engine lock clean
+.PHONY: help setup demo connect-demo test test-full check bench bench-engine lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ setup: ## the environment in .venv, from the lock; done by every other target as
 
 demo: setup ## the whole pipeline on a local Kafka, with simulated models
 	@$(BIN)/sluice demo
+
+connect-demo: setup ## file and outbox in, PostgreSQL tables out through a real Kafka Connect that is killed
+	@$(BIN)/sluice connect-demo
 
 test: setup ## the tests, those on a real Kafka among them
 	$(BIN)/pytest -m "not slow"
@@ -41,6 +44,7 @@ lock: setup ## lock the newest packages and jars that pyproject.toml and local/j
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --output-file bench/peers/requirements.lock bench/peers/requirements.in
 	$(BIN)/python -m local.jars
+	$(BIN)/python -m local.connect.jars
 
 clean: ## remove .venv and all that was made here; packages and jars stay in the user's caches
 	rm -rf .venv .sluice build dist demo-report.json *.egg-info

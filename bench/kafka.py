@@ -11,6 +11,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 
 from streams import topics_admin
+from streams.brokers import Brokers
 from topics.limits import OUTPUT_BATCH_BYTES, TOPIC_CREATION_SECONDS_MAX
 
 _POLL_MS = 1_000
@@ -37,7 +38,7 @@ async def create(
 ) -> None:
     """A topic whose records bear the time of their arrival at the broker, or the producer's."""
     config = {"message.timestamp.type": timestamps, "max.message.bytes": str(message_bytes_max)}
-    async with topics_admin.connected(brokers) as admin:
+    async with topics_admin.connected(Brokers(brokers)) as admin:
         await admin.create_topics([NewTopic(topic.name, topic.partitions, 1, topic_configs=config)])
         async with asyncio.timeout(TOPIC_CREATION_SECONDS_MAX):
             while topic.name not in await topics_admin.existing(admin, [topic.name]):  # noqa: ASYNC110 no event tells
@@ -47,7 +48,7 @@ async def create(
 
 
 async def delete(brokers: str, topic: Topic) -> None:
-    async with topics_admin.connected(brokers) as admin:
+    async with topics_admin.connected(Brokers(brokers)) as admin:
         await admin.delete_topics([topic.name])
 
 

@@ -20,6 +20,7 @@ from processors.asking import Ask
 from processors.clock import SystemClock
 from processors.gateway.gateway import Gateway
 from streams import heap, logs, shutdown
+from streams.brokers import Brokers
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs, Stage
@@ -90,7 +91,7 @@ async def main(task: Task) -> None:
             stage_name="triage",
             topics={task.input: "earliest"},
             names=names,
-            broker=KafkaBroker(task.brokers),
+            broker=KafkaBroker(Brokers(task.brokers)),
             clock=SystemClock(),
             rng=random.Random(messages.SEED),
             dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=names.topic(DEAD_LETTERS)),

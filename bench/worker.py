@@ -23,6 +23,7 @@ from local.drive import Fed
 from processors import metrics
 from processors.clock import SystemClock
 from streams import heap, logs
+from streams.brokers import Brokers
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs, Stage
@@ -96,7 +97,7 @@ async def work(task: Task) -> None:
         stage_name="triage",
         topics={task.input: "earliest"},
         names=names,
-        broker=KafkaBroker(task.brokers),
+        broker=KafkaBroker(Brokers(task.brokers)),
         clock=SystemClock(),
         rng=random.Random(messages.SEED),
         dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=names.topic(DEAD_LETTERS)),

@@ -10,7 +10,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 
 from streams import topics_admin
+from streams.brokers import Brokers
 from topics.catalog import (
+    ALERTS,
     DEAD_LETTERS,
     DECISIONS,
     ESCALATIONS_FLAGSHIP,
@@ -21,7 +23,7 @@ from topics.catalog import (
     Topic,
 )
 
-_READ = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, SPEND, DEAD_LETTERS)
+_READ = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, ALERTS, SPEND, DEAD_LETTERS)
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Collected:
     resolutions: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"mini": {}, "flagship": {}})
     spent_usd_micros: Counter[str] = field(default_factory=Counter)  # by tier
     calls: Counter[str] = field(default_factory=Counter)  # by tier
+    alerts: dict[str, dict[str, Any]] = field(default_factory=dict)  # by alert id, as told last
+    alerts_told: int = 0  # revisions of them all
     last_output_ms: int = 0
 
     @property
@@ -68,7 +72,12 @@ class Collected:
         return {id for id, escalation in self.escalated["flagship"].items() if _by_mini(escalation)}
 
     @property
+    def alerts_by_status(self) -> dict[str, int]:
+        return dict(Counter(alert["status"] for alert in self.alerts.values()))
+
+    @property
     def done(self) -> bool:
+        """All but alerts, of which nobody knows whether another one comes."""
         return self.undecided == 0 and self.unresolved == 0
 
 
@@ -80,16 +89,16 @@ def _by_mini(escalation: dict[str, Any]) -> bool:
 class Collector:
     """Reads Sluice's topics from their beginning into a Collected, until cancelled."""
 
-    def __init__(self, bootstrap_servers: str, names: Names) -> None:
+    def __init__(self, brokers: Brokers, names: Names) -> None:
         self.seen = Collected()
-        self._bootstrap_servers = bootstrap_servers
+        self._brokers = brokers
         self._by_topic: dict[str, Topic] = {names.topic(topic): topic for topic in _READ}
         self._escalation_topics = {names.topic(ESCALATIONS_MINI): "mini", names.topic(ESCALATIONS_FLAGSHIP): "flagship"}
 
     async def run(self) -> None:
         """Raises what the client raises; leaves what was read in `seen`."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap_servers,
+            **self._brokers.client_options,
             isolation_level="read_committed",
             enable_auto_commit=False,
             client_id="sluice-collect",
@@ -112,10 +121,16 @@ class Collector:
         if topic is DEAD_LETTERS:
             self._dead(dict(record.headers), record.value)
             return
+        if record.value is None:
+            return  # an alert's tombstone
         value = orjson.loads(record.value)
         if topic is SPEND:
             seen.spent_usd_micros[value["tier"]] += value["usd_micros"]
             seen.calls[value["tier"]] += 1
+            return
+        if topic is ALERTS:
+            seen.alerts[value["id"]] = value
+            seen.alerts_told += 1
             return
         seen.last_output_ms = max(seen.last_output_ms, record.timestamp)
         if topic is DECISIONS:

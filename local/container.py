@@ -6,6 +6,7 @@ from typing import Self
 from local.jars import KAFKA_VERSION, Say
 from local.kafka import HOST, SINGLE_NODE, LocalKafkaError, free_port
 from streams import topics_admin
+from streams.brokers import Brokers
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _START_SECONDS_MAX = 60.0
@@ -23,6 +24,11 @@ class ContainerKafka:
     def bootstrap_servers(self) -> str:
         """`host:port`"""
         return f"{HOST}:{self._port}"
+
+    @property
+    def brokers(self) -> Brokers:
+        """For clients of this process."""
+        return Brokers(self.bootstrap_servers)
 
     def start(self) -> None:
         """Returns when the broker answers. Raises LocalKafkaError."""
@@ -62,7 +68,7 @@ class ContainerKafka:
             async with asyncio.timeout(_START_SECONDS_MAX):
                 while True:
                     try:
-                        return await topics_admin.reach(self.bootstrap_servers)
+                        return await topics_admin.reach(self.brokers)
                     except topics_admin.BrokerUnreachable:
                         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         except TimeoutError as error:

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from local.collect import Collected, Collector
 from processors.clock import SystemClock
@@ -11,7 +13,8 @@ from processors.errors import SluiceError
 from processors.items import Item
 from processors.normalise.normaliser import normaliser_for
 from processors.policy import Policy
-from streams import pipeline, settings, topics_admin
+from streams import kafka_security, pipeline, topics_admin
+from streams.brokers import Brokers
 from streams.ingest import Written, ingest
 from streams.settings import Runtime
 from streams.sources import FileRecord
@@ -19,6 +22,7 @@ from topics.catalog import STAGES
 from topics.records import Headers
 
 PARTITIONS = 4
+QUIET_SECONDS = 2.0  # after the last output: signals take half a second to become an alert
 STALLED_SECONDS_MAX = 90.0  # without a single output while work is open: something is broken and must be seen
 
 
@@ -64,7 +68,7 @@ async def drive(
 
     Raises Stalled, or what the stages raise; the stages are shut down in order in either case.
     """
-    brokers = settings.bootstrap_servers(policy.kafka, env)
+    brokers = kafka_security.brokers(policy.kafka, env)
     feeds = list(feeds)
     await topics_admin.apply(
         brokers,
@@ -74,6 +78,19 @@ async def drive(
         inputs=[feed.topic for feed in feeds],
         inputs_retention_ms=-1,  # a record's time may be long ago, and the broker would sweep it away
     )
+    with tempfile.TemporaryDirectory(prefix="sluice-data-") as data:
+        return await _drive(policy, feeds, env, brokers, Runtime(http_port=0, data_dir=Path(data)), seed, on_progress)
+
+
+async def _drive(
+    policy: Policy,
+    feeds: Sequence[Feed],
+    env: Mapping[str, str],
+    brokers: Brokers,
+    runtime: Runtime,
+    seed: int | None,
+    on_progress: Callable[[Collected], None],
+) -> Collected:
     collector = Collector(brokers, policy.kafka.names)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
@@ -82,7 +99,7 @@ async def drive(
             pipeline.run(
                 policy,
                 STAGES,
-                runtime=Runtime(http_port=0),
+                runtime=runtime,
                 env=env,
                 clock=SystemClock(),
                 rng=random.Random(seed),
@@ -99,7 +116,7 @@ async def drive(
     return collector.seen
 
 
-async def _feed_all(feeds: Iterable[Feed], brokers: str, seen: Collected) -> None:
+async def _feed_all(feeds: Iterable[Feed], brokers: Brokers, seen: Collected) -> None:
     async with asyncio.TaskGroup() as tasks:
         for feed in feeds:
 
@@ -121,10 +138,11 @@ async def _feed_all(feeds: Iterable[Feed], brokers: str, seen: Collected) -> Non
 
 async def _until_done(seen: Collected, feeding: "asyncio.Task[None]", on_progress: Callable[[Collected], None]) -> None:
     last, since = -1, 0.0
-    while not (feeding.done() and seen.done):
+    while not (feeding.done() and seen.done and since >= QUIET_SECONDS):
         on_progress(seen)
         await asyncio.sleep(0.25)
         outputs = len(seen.inputs) + len(seen.decisions) + len(seen.dead) + sum(map(len, seen.resolutions.values()))
+        outputs += seen.alerts_told
         last, since = (outputs, 0.0) if outputs != last else (last, since + 0.25)
         if since > STALLED_SECONDS_MAX:
             raise Stalled(

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -20,14 +20,23 @@ class Guarded:
     """A command under a guard. Its output is appended to `log`.
 
     `grace_s`: seconds between SIGTERM and SIGKILL. `remove`: a directory that goes with the parent: deleted when the
-    command was ended by `close` or by the parent's death, but not when it ended otherwise.
+    command was ended by `close` or by the parent's death, but not when it ended otherwise. `env`: the command's whole
+    environment; without it the parent's.
     """
 
-    def __init__(self, command: Sequence[str], *, log: Path, grace_s: float = 10.0, remove: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        grace_s: float = 10.0,
+        remove: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         program = [sys.executable, "-I", "-S", __file__, str(grace_s), str(remove or ""), *command]
         with log.open("ab") as out:
             self._guard = subprocess.Popen(
-                program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, start_new_session=True
+                program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, start_new_session=True, env=env
             )
         assert self._guard.stdin is not None
         assert self._guard.stdout is not None

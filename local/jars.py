@@ -5,14 +5,19 @@
 
 import hashlib
 import os
+import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from processors.errors import SluiceError
+
+if TYPE_CHECKING:
+    from jgo.maven import Artifact, MavenContext
 
 KAFKA_VERSION = "4.3.1"
 COORDINATES = (
@@ -37,13 +42,20 @@ class JarsUnavailable(SluiceError):
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    coordinate: str  # group:artifact:version
+    coordinate: str  # group:artifact:version; of an archive of jars with :classifier:packaging, as :plugin:tar.gz
     sha256: str
 
     @property
     def file_name(self) -> str:
-        _, artifact, version = self.coordinate.split(":")
-        return f"{artifact}-{version}.jar"
+        _, artifact, version, classifier, packaging = parts(self.coordinate)
+        return "-".join(filter(None, (artifact, version, classifier))) + f".{packaging}"
+
+
+def parts(coordinate: str) -> tuple[str, str, str, str, str]:
+    """Group, artifact, version, classifier (empty for none) and packaging."""
+    group, artifact, version, *kind = coordinate.split(":")
+    classifier, packaging = kind or ("", "jar")
+    return group, artifact, version, classifier, packaging
 
 
 def locked(lock: Path | None = None) -> list[Jar]:
@@ -58,7 +70,7 @@ def fetch(
     """The directory that holds the jars of the lock, and nothing else. Raises JarsUnavailable.
 
     It appears complete or not at all, so a download that was interrupted, or done twice at once, harms nobody.
-    `lock`: another one than Kafka's, whose jars are `name`.
+    `lock`: another one than Kafka's, whose jars are `name`. An archive's jars are in the folder that it names.
     """
     cache = cache or cache_dir()
     jars = locked(lock)
@@ -71,13 +83,23 @@ def fetch(
         stage = work / "jars"
         stage.mkdir()
         for jar, path in zip(jars, pool.map(lambda jar: _download(jar, work / "repository"), jars), strict=True):
-            path.rename(stage / jar.file_name)
+            _place(path, stage, jar)
         try:
             stage.rename(home)
         except OSError:
             if not home.is_dir():  # else another process was faster
                 raise
     return home
+
+
+def _place(path: Path, stage: Path, jar: Jar) -> None:
+    if not jar.file_name.endswith(".tar.gz"):
+        path.rename(stage / jar.file_name)
+        return
+    with tarfile.open(path) as archive:
+        # Python 3.11 before its fourth patch knows no filters; what the lock names is what its maker meant anyway.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)
+        archive.extractall(stage, [member for member in archive if member.name.endswith(".jar")])
 
 
 def cache_dir() -> Path:
@@ -107,7 +129,7 @@ def _download(jar: Jar, repository: Path) -> Path:
 
     mirrors = {"central": MAVEN_CENTRAL_URL} | GlobalSettings.load().repositories
     context = MavenContext(repo_cache=repository, remote_repos=mirrors, timeout=_SILENCE_SECONDS_MAX)
-    artifact = context.create_dependency(jar.coordinate).artifact
+    artifact = _artifact(context, jar.coordinate)
     failure = ""
     for _ in range(_ATTEMPTS_MAX):
         try:
@@ -128,18 +150,35 @@ def _download(jar: Jar, repository: Path) -> Path:
     )
 
 
-def lock() -> None:
-    """Resolves COORDINATES with all that they need and writes LOCK."""
+def _artifact(context: "MavenContext", coordinate: str) -> "Artifact":
+    group, artifact, version, classifier, packaging = parts(coordinate)
+    return context.project(group, artifact).at_version(version).artifact(classifier, packaging)
+
+
+def lock(
+    coordinates: Sequence[str] = COORDINATES,
+    path: Path | None = None,
+    *,
+    alone: Iterable[str] = (),
+    about: str = "Kafka",
+) -> None:
+    """Resolves `coordinates` with all that they need, and `alone` without, and writes the lock. By default Kafka's."""
     import jgo
+    from jgo.maven import MavenContext
 
     with tempfile.TemporaryDirectory() as work:
         os.environ["M2_REPO"] = work
+        found = {
+            f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}": artifact
+            for artifact in (jgo.resolve("+".join(coordinates)) if coordinates else ())
+        }
+        context = MavenContext(repo_cache=Path(work))
+        found |= {coordinate: _artifact(context, coordinate) for coordinate in alone}
         lines = [
-            f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
-            f" {hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()}"
-            for artifact in jgo.resolve("+".join(COORDINATES))
+            f"{coordinate} {hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()}"
+            for coordinate, artifact in found.items()
         ]
-    LOCK.write_text(f"# Made by `make lock` for Kafka {KAFKA_VERSION}.\n" + "\n".join(sorted(lines)) + "\n")
+    (path or LOCK).write_text(f"# Made by `make lock` for {about} {KAFKA_VERSION}.\n" + "\n".join(sorted(lines)) + "\n")
 
 
 if __name__ == "__main__":

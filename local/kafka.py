@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,7 @@ from local.guard import Guarded
 from local.jars import Say
 from processors.errors import SluiceError
 from streams import topics_admin
+from streams.brokers import Brokers
 
 HOST = "127.0.0.1"
 CLUSTER_ID = "c2x1aWNlLWxvY2FsLWthZg"  # 16 bytes in base64, as Kafka wants; the same for every local broker
@@ -69,7 +70,8 @@ class LocalKafka:
 
     `data_dir`: survives stop and start; without it a temporary one that ends with the object. `port`: of the broker;
     without it a free one, which stays the same over restarts. `settings`: over SINGLE_NODE, in Kafka's own words.
-    `say` is told about work that takes a while.
+    Where those ask clients who they are: `let_in` tells how to reach the address as one that is let in, and
+    `format_arguments`, for Kafka's storage tool, may bring users. `say` is told about work that takes a while.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class LocalKafka:
         heap_mb: int = 1024,  # a record of 64 MiB is copied several times
         start_seconds_max: float = 60.0,
         settings: Mapping[str, str] | None = None,
+        let_in: Callable[[str], Brokers] = Brokers,
+        format_arguments: Sequence[str] = (),
         say: Say = print,
     ) -> None:
         self._named_dir = data_dir.absolute() if data_dir else None
@@ -87,6 +91,8 @@ class LocalKafka:
         self._heap_mb = heap_mb
         self._start_seconds_max = start_seconds_max
         self._settings = settings or {}
+        self._let_in = let_in
+        self._format_arguments = format_arguments
         self._say = say
         self._dir: Path | None = None
         self._port: int | None = None
@@ -100,6 +106,11 @@ class LocalKafka:
         if self._port is None:
             raise LocalKafkaError("the local Kafka has no address yet: start it first")
         return f"{HOST}:{self._port}"
+
+    @property
+    def brokers(self) -> Brokers:
+        """For clients of this process, once started."""
+        return self._let_in(self.bootstrap_servers)
 
     @property
     def pid(self) -> int:
@@ -208,7 +219,7 @@ class LocalKafka:
         shutil.rmtree(unfinished, ignore_errors=True)
         properties = data.with_name("format.properties")
         _write_properties(properties, {**settings, "log.dirs": str(unfinished)})
-        arguments = ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties)]
+        arguments = ["format", "--cluster-id", CLUSTER_ID, "--config", str(properties), *self._format_arguments]
         quick = "-XX:TieredStopAtLevel=1"  # the JVM lives for half a second
         self._spawn([*jvm, quick, *_LOG_OPTIONS, "kafka.tools.StorageTool", *arguments], log).wait()
         if not (unfinished / "meta.properties").is_file():
@@ -229,7 +240,7 @@ class LocalKafka:
         while time.monotonic() < deadline:
             if not self.running:
                 raise self._failed("ended while it started", log)
-            if _listens(port) and asyncio.run(_answers(f"{HOST}:{port}")):
+            if _listens(port) and asyncio.run(_answers(self._let_in(f"{HOST}:{port}"))):
                 return
             time.sleep(_LOOK_AGAIN_SECONDS)
         raise self._failed(f"did not answer within {self._start_seconds_max:g} s", log)
@@ -249,9 +260,9 @@ _LOG_OPTIONS = (
 )
 
 
-async def _answers(bootstrap_servers: str) -> bool:
+async def _answers(brokers: Brokers) -> bool:
     try:
-        await topics_admin.reach(bootstrap_servers)
+        await topics_admin.reach(brokers)
     except topics_admin.BrokerUnreachable:
         return False
     return True

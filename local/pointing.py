@@ -1,15 +1,17 @@
 """A policy pointed elsewhere: at what stands in on this machine, or at topics apart from everything else."""
 
 from processors.gateway.prices import BUILT_IN
-from processors.policy import Policy, Provider, Tiers, TierSettings
+from processors.policy import KafkaSecurity, Policy, Provider, Tiers, TierSettings
 from topics.messages import Tier
 
 _SIMULATED = "simulated"
+_IN_THE_CLEAR = KafkaSecurity(protocol="PLAINTEXT")  # said, so that the caller's KAFKA_* are not asked
 
 
 def at_broker(policy: Policy, bootstrap_servers: str) -> Policy:
-    """The policy with its topics on that broker."""
-    kafka = policy.kafka.model_copy(update={"bootstrap_servers": bootstrap_servers, "replication_factor": 1})
+    """The policy with its topics on that broker, which anybody on this machine may use."""
+    here = {"bootstrap_servers": bootstrap_servers, "security": _IN_THE_CLEAR, "replication_factor": 1}
+    kafka = policy.kafka.model_copy(update=here)
     return policy.model_copy(update={"kafka": kafka})
 
 
@@ -17,6 +19,7 @@ def at_models(policy: Policy) -> Policy:
     """The policy with every tier at the stand-in, whose address and key the gateway then takes from its environment.
 
     The stand-in serves the models with a built-in price; another becomes its tier's usual one, at the policy's price.
+    Nobody is notified: what simulated answers raise is no alert to anyone.
     """
 
     def tier(name: Tier) -> TierSettings:
@@ -26,7 +29,7 @@ def at_models(policy: Policy) -> Policy:
 
     provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses")
     tiers = Tiers(nano=tier("nano"), mini=tier("mini"), flagship=tier("flagship"))
-    return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers})
+    return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers, "notify": ()})
 
 
 def under(policy: Policy, prefix: str) -> Policy:

@@ -18,10 +18,11 @@ from local.samples import generate, jsonl
 from processors.clock import SystemClock
 from processors.policy import Policy
 from streams import pipeline, settings, shutdown, topics_admin
+from streams.console.serving import serving
 from streams.ingest import ingest
 from streams.settings import Runtime
 from streams.sources import FileRecord
-from topics.catalog import DECISIONS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, RESOLUTIONS, STAGES
+from topics.catalog import ALERTS, DECISIONS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, RESOLUTIONS, STAGES
 
 _PARTITIONS = 4
 _SAMPLES_A_ROUND = 3_000
@@ -70,8 +71,7 @@ async def _up(
         kafka = await closing.enter_async_context(
             LocalKafka(data, port, say=lambda sentence: console.print(sentence, style="dim"))
         )
-        brokers = kafka.bootstrap_servers
-        policy = pointing.at_broker(policy, brokers)
+        policy = pointing.at_broker(policy, kafka.bootstrap_servers)
         models = "your own (--external-models)"
         if not external_models:
             console.print("starting the simulated models …", style="dim")
@@ -81,12 +81,15 @@ async def _up(
             env |= provider.env
         inputs = [topic for spec in policy.streams.values() for topic in spec.topics]
         await topics_admin.apply(
-            brokers, policy.kafka.names, partitions=_PARTITIONS, replication_factor=1, inputs=inputs
+            kafka.brokers, policy.kafka.names, partitions=_PARTITIONS, replication_factor=1, inputs=inputs
+        )
+        page = await closing.enter_async_context(
+            serving(policy, kafka.brokers, runtime, clock, rng, or_another_port=True)
         )
         with shutdown.on_signals() as stop:
             async with asyncio.TaskGroup() as tasks:
                 feeding = [
-                    tasks.create_task(ingest(_trickle(topic, rate, rng), topic, brokers))
+                    tasks.create_task(ingest(_trickle(topic, rate, rng), topic, kafka.brokers))
                     for topic in (inputs if rate and own is None else [])
                 ]
                 await pipeline.run(
@@ -97,19 +100,20 @@ async def _up(
                     clock=clock,
                     rng=rng,
                     stop=stop,
-                    on_ready=lambda: _say_ready(console, policy, brokers, models),
+                    on_ready=lambda: _say_ready(console, policy, kafka.bootstrap_servers, models, page),
                 )
                 for task in feeding:
                     task.cancel()
         console.print(f"stopped; what Kafka holds is kept in {data}", style="dim", highlight=False)
 
 
-def _say_ready(console: Console, policy: Policy, brokers: str, models: str) -> None:
+def _say_ready(console: Console, policy: Policy, brokers: str, models: str, page: str) -> None:
     names = policy.kafka.names
     console.print(f"[bold green]up[/]  Kafka {brokers}; models: [yellow]{models}[/]", highlight=False, soft_wrap=True)
     for name, spec in policy.streams.items():
         console.print(f"    {name}: write to {', '.join(spec.topics)}", highlight=False)
-    outputs = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS)
+    outputs = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, ALERTS)
+    console.print(f"    console: [bold]{page}[/]", highlight=False)
     console.print("    read from " + "\n              ".join(map(names.topic, outputs)), highlight=False)
     console.print(
         f"In another terminal:\n    export KAFKA_BOOTSTRAP_SERVERS={brokers}\n    sluice tail decisions\n"

@@ -3,7 +3,11 @@
 Children are looked up once and kept by whoever counts on a hot path: a labelled look-up costs about 1 µs.
 """
 
+from typing import get_args
+
 from prometheus_client import Counter, Gauge, Histogram
+
+from topics.messages import DeadLetterReason
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -21,6 +25,11 @@ LAG = Gauge("sluice_consumer_lag_records", "Records in the topic and not yet tak
 PAUSED = Gauge("sluice_intake_paused", "1 while intake is held, by reason", ["stage", "reason"])
 COMMIT_SECONDS = Histogram("sluice_transaction_seconds", "Begin to commit", ["stage"], buckets=_SECONDS)
 
+# worker: written when they are read (streams/probes.py)
+READY = Gauge("sluice_stage_ready", "1 while the stage has joined its group and its poll loop turns", ["stage"])
+ASSIGNED = Gauge("sluice_partitions_assigned", "Partitions that the stage has in this worker", ["stage"])
+POLL_AGE = Gauge("sluice_poll_age_seconds", "Since the stage's poll loop last turned", ["stage"])
+
 # triage
 DECIDED = Counter("sluice_decisions_total", "Decisions by means", ["stream", "by", "label"])
 ESCALATED = Counter("sluice_escalations_total", "Escalations by tier and reason", ["stream", "to", "reason"])
@@ -34,7 +43,27 @@ DECISION_SECONDS = Histogram(
 
 # agents
 RESOLVED = Counter("sluice_resolutions_total", "Resolutions by tier and status", ["stream", "tier", "status"])
+RESOLUTION_SECONDS = Histogram(
+    "sluice_resolution_seconds",
+    "From taking an escalation until its agent has resolved it or lets it climb",
+    ["stream", "tier"],
+    buckets=(*_SECONDS, 300),
+)
 TOOL_CALLS = Counter("sluice_tool_calls_total", "Tool calls of agents", ["tool", "outcome"])
+
+# incidents
+SIGNALS_SKIPPED = Counter("sluice_signals_skipped_total", "Records of signals that cannot be read, by error", ["error"])
+ALERTS = Counter("sluice_alerts_total", "Alerts told", ["stream", "status"])
+INCIDENTS = Gauge("sluice_incidents", "Incidents that this worker keeps, by partition", ["partition"])
+INCIDENTS_RESTARTED = Counter("sluice_incidents_restarts_total", "Starts of the worker after a failure", ["error"])
+
+# notify
+NOTIFICATIONS = Counter(
+    "sluice_notifications_total", "Alerts by what came of them at a target of [[notify]]", ["kind", "outcome"]
+)
+NOTIFICATION_SECONDS = Histogram(
+    "sluice_notification_seconds", "Duration of an HTTP call to a target", ["kind"], buckets=_SECONDS
+)
 
 # gateway
 MODEL_CALLS = Counter("sluice_model_calls_total", "HTTP calls to models", ["tier", "status"])
@@ -44,8 +73,15 @@ MODEL_SECONDS = Histogram(
 TOKENS = Counter("sluice_tokens_total", "Tokens billed", ["tier", "kind"])
 USD = Counter("sluice_usd_total", "Dollars spent", ["tier", "stream"])
 LIMIT_USE = Gauge("sluice_limit_used_ratio", "Share of the provider's limit in use", ["tier", "limit"])
+POLICY_RELOADS = Counter("sluice_policy_reloads_total", "Changes of the policy file, by what came of them", ["outcome"])
 BUDGET_USED = Gauge("sluice_budget_used_ratio", "Share of a budget spent in its period", ["budget"])
 WAITING = Gauge("sluice_model_calls_waiting", "Calls waiting for a limit", ["tier"])
+
+
+def expect_rejections(stage: str) -> None:
+    """Shows a zero for every reason: Prometheus sees no increase in a counter that appears with its first event."""
+    for reason in get_args(DeadLetterReason):
+        REJECTED.labels(stage, reason)
 
 
 def observe(histogram: Histogram, value: float, times: int) -> None:

@@ -10,7 +10,16 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from processors import severities
 from topics import limits
@@ -59,7 +68,6 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")  # in a runbook's add
 
 # Keys whose mechanism comes later, by path; `*` stands for a name of the user's.
 LATER: Mapping[str, str] = {
-    "notify": "sending alerts to Alertmanager, Slack, PagerDuty and webhooks",
     "defaults.quality": "a proven quality with audits",
     "defaults.redact": "redaction before a model sees a text",
     "streams.*.quality": "a proven quality with audits",
@@ -140,10 +148,10 @@ class KafkaSecurity(_Frozen):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.password_env and self.password_file:
-            raise ValueError("`password_env` and `password_file` both name the password: remove one")
+            raise Misfit("`password_env` and `password_file` both name the password: remove one", "password_file")
         for key, wants in self.surplus().items():
             if getattr(self, key) is not None:
-                raise ValueError(f"`{key}` is of no use here: remove it, or set {wants}")
+                raise Misfit(f"`{key}` is of no use here: remove it, or set {wants}", key)
         return self
 
 
@@ -493,6 +501,90 @@ class Agents(_Frozen):
         return self
 
 
+NotifyKind = Literal["alertmanager", "slack", "pagerduty", "webhook"]
+
+
+class NotifyWhen(_Frozen):
+    """Which alerts a target hears of: all that is named must hold."""
+
+    severity_at_least: Severity = "info"
+    streams: tuple[Name, ...] = ()
+    """One of these. Default: any."""
+    tenants: tuple[str, ...] = ()
+    """One of these. Default: any."""
+    labels: dict[Name, str] = {}
+    """All of these, as `team = "platform"`."""
+
+
+class Silence(_Frozen):
+    """Alerts with these labels are not told for a while. What still fires at its end is told then."""
+
+    labels: dict[Name, str] = Field(min_length=1)
+    """All of these, as `stream = "logs"`."""
+    until: AwareDatetime
+    """With a time zone, as 2026-12-01T06:00:00Z."""
+
+
+class Notify(_Frozen):
+    """One that hears of alerts besides the topic, each alert at least once."""
+
+    kind: NotifyKind
+    url: str | None = None
+    """Of an Alertmanager (without `/api/v2/alerts`), a webhook, or another PagerDuty than the one of the US; may be
+    `${VARIABLE}`."""
+    url_env: str | None = None
+    """Slack: the environment variable that holds the incoming webhook's URL, which is a secret."""
+    routing_key_env: str | None = None
+    """PagerDuty: the environment variable that holds the routing key of the service's Events API v2 integration."""
+    secret_env: str | None = None
+    """Webhook: the environment variable that holds the signing secret, `whsec_` and then base64, as the Standard
+    Webhooks have it."""
+    when: NotifyWhen = NotifyWhen()
+    pages_per_hour: int | None = Field(default=None, ge=1, le=limits.NOTIFY_PAGES_PER_HOUR_MAX)
+    """Alerts told for the first time. What goes beyond it is told in one message once the hour has room again.
+    Default: no bound."""
+    silences: tuple[Silence, ...] = ()
+    repeat: Seconds | None = Field(default=None, ge=limits.NOTIFY_REPEAT_SECONDS_MIN)
+    """Alertmanager: how often it is told what still fires, so that it does not take it for over. Default: `1m`."""
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        needs, takes = _NOTIFY_KEYS[self.kind]
+        for key in ("url", "url_env", "routing_key_env", "secret_env", "pages_per_hour", "repeat"):
+            said = getattr(self, key) is not None
+            if key in needs and not said:
+                raise Misfit(f'kind "{self.kind}" needs it: {needs[key]}', key)
+            if said and key not in needs and key not in takes:
+                use = ", ".join((*needs, *takes))
+                raise Misfit(f'kind "{self.kind}" has no use for it: remove it. This kind takes {use}', key)
+        if self.url is not None and not re.match(r"https?://|\$\{", self.url):
+            raise Misfit(
+                f"'{self.url}' is no address: write http://… or https://…, or name a variable as ${{NAME}}", "url"
+            )
+        return self
+
+
+# By kind: the keys that it needs, each with what to write, and those that it takes besides.
+_NOTIFY_KEYS: Mapping[NotifyKind, tuple[Mapping[str, str], tuple[str, ...]]] = {
+    "alertmanager": ({"url": 'add it, as url = "http://alertmanager:9093"'}, ("repeat",)),
+    "slack": (
+        {"url_env": "name the variable that holds the incoming webhook's URL, which is a secret"},
+        ("pages_per_hour",),
+    ),
+    "pagerduty": (
+        {"routing_key_env": "name the variable that holds the integration's routing key"},
+        ("url", "pages_per_hour"),
+    ),
+    "webhook": (
+        {
+            "url": "add it: where alerts are posted to",
+            "secret_env": "name the variable that holds the signing secret",
+        },
+        ("pages_per_hour",),
+    ),
+}
+
+
 class Expect(_Frozen):
     label: str | None = None
     escalate: Literal["mini", "flagship", "never"] | None = None
@@ -533,6 +625,7 @@ class Policy(_Frozen):
     defaults: Defaults = Defaults()
     streams: dict[Name, Stream] = Field(min_length=1)
     agents: Agents = Agents()
+    notify: tuple[Notify, ...] = ()
     tests: tuple[PolicyTest, ...] = ()
 
     @field_validator("providers")
@@ -572,6 +665,11 @@ class Policy(_Frozen):
                     f"there is no provider '{provider}': add [providers.{provider}], or use {', '.join(self.providers)}"
                 )
                 raise Misfit(told, "tiers", tier, "provider")
+        for number, target in enumerate(self.notify):
+            for name in target.when.streams:
+                if name not in self.streams:
+                    told = f"there is no stream '{name}': use {' or '.join(self.streams)}"
+                    raise Misfit(told, "notify", number, "when")
         for number, test in enumerate(self.tests):
             if test.stream not in self.streams:
                 told = f"there is no stream '{test.stream}': use one of {', '.join(self.streams)}"

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from processors.asking import Model
 from processors.batches import Batches
+from processors.bursts import Bursts
 from processors.cache import Cache
 from processors.clock import Clock
 from processors.gate import Gate
@@ -29,8 +30,9 @@ from processors.policy import Policy, Stream
 from processors.questions import FREE, Answered, Bill
 from processors.rules import Held, Rules
 from processors.sharing import Sharing
+from processors.signals import Signals
 from topics.limits import KNOWN_DECISION_CHARS_MAX, KNOWN_DECISIONS_MAX
-from topics.messages import IGNORED, Decision, Escalation, Means, Verdict
+from topics.messages import IGNORED, Decision, Escalation, Means, Signal, Verdict
 from topics.stencils import Stencil
 
 
@@ -40,6 +42,7 @@ class Triaged:
 
     decision: Decision
     escalation: Escalation | None
+    signal: Signal | None  # toward an alert
 
 
 class Known(NamedTuple):
@@ -49,6 +52,9 @@ class Known(NamedTuple):
     counted: tuple[Means, str]  # by what means, and the label
     key: Key | None  # in memory, of the verdict that it rests on
     verdict: Verdict | None
+    template: str | None
+    signal: Signal | None  # as the first such message gave it
+    counts: bool  # toward an alert or a burst; most count toward nothing, which this tells at once
 
 
 class Triage:
@@ -66,6 +72,7 @@ class Triage:
         memory: Memory,
     ) -> None:
         self.parkable = stream.parkable
+        self.bursts = None if stream.alerts.burst_at is None else Bursts(name, stream.alerts.burst_at)
         self._version = stream.version
         self._confidence_min = stream.confidence_min
         self._clock = clock
@@ -75,6 +82,7 @@ class Triage:
         self._batches = Batches(name, stream, Nano(name, stream, model, rng), clock)
         self._sharing = Sharing(self._batches)
         self._gate = Gate(stream, self._version, clock)
+        self._signals = Signals(name, stream.alerts)
         # By tenant and text where it rests on memory, by tenant, template and rule, by tenant alone where ignored
         self._known: Cache[tuple[str | None, ...], Known] = Cache(KNOWN_DECISIONS_MAX)
         self._count = functools.cache(functools.partial(DECIDED.labels, name))
@@ -154,7 +162,10 @@ class Triage:
             decision = triaged.decision
             stencil = Stencil(decision)
             if stencil.chars <= KNOWN_DECISION_CHARS_MAX:
-                self._known.put(like, Known(stencil, (decision.decided_by, decision.label), key, verdict))
+                counted = (decision.decided_by, decision.label)
+                counts = triaged.signal is not None or self.bursts is not None
+                known = Known(stencil, counted, key, verdict, decision.template, triaged.signal, counts)
+                self._known.put(like, known)
 
     async def _answer(self, item: Item) -> Answered:
         if gives_orders(item.text):
@@ -195,7 +206,7 @@ class Triage:
             cost_usd_micros=bill.cost_usd_micros,
             latency_ms=self._done(verdict.tier, verdict.label, taken_s),
         )
-        return Triaged(decision, escalation)
+        return Triaged(decision, escalation, self._signals.decided(decision, round(self._clock.time() * 1000)))
 
     def _ignored(self, ignored: Ignored, taken_s: float) -> Triaged:
         source = ignored.source
@@ -221,7 +232,7 @@ class Triage:
             cost_usd_micros=FREE.cost_usd_micros,
             latency_ms=self._done("rule", IGNORED, taken_s),
         )
-        return Triaged(decision, None)
+        return Triaged(decision, None, None)
 
     def _done(self, by: Means, label: str, taken_s: float) -> float:
         """Counts a decision; its latency in milliseconds."""

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka.errors import MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from aiokafka.structs import RecordMetadata
 
 from processors.errors import ConfigurationError
 from streams import topics_admin
+from streams.brokers import Brokers
 from streams.sources import FileRecord
 from topics import limits
 
@@ -30,7 +31,7 @@ class Written:
 async def ingest(
     records: AsyncIterable[FileRecord],
     topic: str,
-    bootstrap_servers: str,
+    brokers: Brokers,
     *,
     on_written: Callable[[FileRecord, Written], None] = lambda _record, _written: None,
 ) -> int:
@@ -40,7 +41,7 @@ async def ingest(
     came before it is written.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client_options,
         enable_idempotence=True,
         acks="all",
         compression_type="lz4",
@@ -58,7 +59,9 @@ async def ingest(
         try:
             metadata = await future
         except MessageSizeTooLargeError:
-            raise _too_large(record, f"topic '{topic}'", await _limit(topic, bootstrap_servers)) from None
+            raise _too_large(record, f"topic '{topic}'", await _limit(topic, brokers)) from None
+        except TopicAuthorizationFailedError:
+            raise _not_allowed(topic) from None
         on_written(record, Written(metadata.partition, metadata.offset, metadata.timestamp))
 
     await producer.start()
@@ -100,20 +103,26 @@ async def _must_exist(producer: AIOKafkaProducer, topic: str) -> None:
     try:
         async with asyncio.timeout(10):
             await producer.partitions_for(topic)
+    except TopicAuthorizationFailedError:
+        raise _not_allowed(topic) from None
     except (TimeoutError, UnknownTopicOrPartitionError):
         raise ConfigurationError(
             f"topic '{topic}' does not exist. Create it (`sluice topics apply --inputs` creates the policy's inputs)."
         ) from None
 
 
-async def _limit(topic: str, bootstrap_servers: str) -> int | None:
+async def _limit(topic: str, brokers: Brokers) -> int | None:
     """The topic's max.message.bytes; None where we may not look."""
     try:
-        async with topics_admin.connected(bootstrap_servers) as admin:
+        async with topics_admin.connected(brokers) as admin:
             there = await topics_admin.existing(admin, [topic])
     except ConfigurationError:
         return None
     return int(there[topic].config["max.message.bytes"]) if topic in there else None
+
+
+def _not_allowed(topic: str) -> ConfigurationError:
+    return ConfigurationError(f"the broker does not allow writing to topic '{topic}': allow Write on it to this user")
 
 
 def _too_large(record: FileRecord, who: str, bytes_max: int | None) -> ConfigurationError:

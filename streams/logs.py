@@ -53,3 +53,6 @@ def set_up(log_format: Literal["auto", "text", "json"], level: str) -> None:
     for ours in ("sluice", "streams", "processors", "local"):
         logging.getLogger(ours).setLevel(level)
     logging.getLogger("aiokafka").setLevel(logging.WARNING if level == "DEBUG" else logging.CRITICAL)
+    # Faust's, the second by our class: they tell of each step, and warn of each timer that is late under load.
+    for faust in ("mode", "streams.faust_app"):
+        logging.getLogger(faust).setLevel(logging.ERROR)

@@ -4,6 +4,7 @@ inputs ──▶ triage ──▶ decisions
              ├──▶ escalations.mini ──▶ mini ──▶ resolutions
              │                          ▼
              └──────────────▶ escalations.flagship ──▶ flagship ──▶ resolutions
+what counts toward an alert ──▶ signals ──▶ incidents ──▶ alerts ──▶ notify: whom the policy names
 what no stage can decide ──▶ dead-letters          what waits for hours ──▶ parked ──▶ triage when due
 every model call ──▶ spend
 """
@@ -15,26 +16,37 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from weakref import WeakSet
 
 from processors.agents.recent import Recent
 from processors.clock import Clock
 from processors.gateway.gateway import Gateway
 from processors.memory import Memory
 from processors.normalise.normaliser import Normaliser, normaliser_for
-from processors.policy import Policy
+from processors.notify.notifier import Notifier
+from processors.policy import Policy, Stream
+from processors.signals import Signals
 from processors.triage import Triage
-from streams import probes, recent, settings, spend, topics_admin
-from streams.engine.engine import Engine, EngineSettings
+from streams import kafka_security, probes, recent, reload, spend, topics_admin
+from streams.brokers import Brokers
+from streams.engine.engine import Engine, EngineSettings, Health
 from streams.engine.kafka import KafkaBroker
 from streams.engine.room import Room
 from streams.engine.stage import Stage
+from streams.notify import NotifyStage
 from streams.settings import Runtime
 from streams.stages import AgentStage, TriageStage
 from topics import catalog, dead_letters, limits
 from topics.messages import AgentTier
 
+if TYPE_CHECKING:
+    from streams.incidents import Incidents
+
 log = logging.getLogger("sluice.pipeline")
+
+_WITHOUT_MODELS: tuple[catalog.Stage, ...] = ("incidents", "notify")
 
 
 async def run(
@@ -47,26 +59,32 @@ async def run(
     rng: random.Random,
     stop: asyncio.Event,
     on_ready: Callable[[], None] = lambda: None,
+    policy_file: Path | None = None,
 ) -> None:
     """Runs `stages` in this process until `stop` is set, then lets them finish within `runtime.shutdown_seconds`.
 
+    Where `policy_file` is named, its changes are taken over as it runs (streams/reload.py).
     Raises ConfigurationError at once where the brokers cannot be reached, topics are missing or differ from what
-    the stages need, or the provider has neither key nor address.
+    the stages need, or the provider has neither key nor address (which incidents and notify alone do not need).
     """
     names = policy.kafka.names
-    brokers = settings.bootstrap_servers(policy.kafka, env)
+    brokers = kafka_security.brokers(policy.kafka, env)
     await topics_admin.require(brokers, names, inputs=_inputs(policy))
     async with AsyncExitStack() as open_:
-        on_spend = await open_.enter_async_context(spend.writer(brokers, names))
-        gateway = await open_.enter_async_context(Gateway(policy, env=env, clock=clock, rng=rng, on_spend=on_spend))
         wired: dict[catalog.Stage, _Wired] = {}
         recents: Recent | None = None
-        if "triage" in stages:
+        gateway: Gateway | None = None
+        if any(stage not in _WITHOUT_MODELS for stage in stages):
+            on_spend = await open_.enter_async_context(spend.writer(brokers, names))
+            gateway = await open_.enter_async_context(Gateway(policy, env=env, clock=clock, rng=rng, on_spend=on_spend))
+        if "triage" in stages and gateway is not None:
             wired["triage"] = _triage(policy, gateway, clock, rng, open_)
-        if agents := [tier for tier in get_args(AgentTier) if tier in stages]:
+        if (agents := [tier for tier in get_args(AgentTier) if tier in stages]) and gateway is not None:
             recents = Recent()
             open_.callback(recents.close)
             wired |= _agents(policy, agents, gateway, recents, env, clock, rng)
+        if "notify" in stages and policy.notify:
+            wired["notify"] = await _notify(policy, env, clock, rng, open_)
         room = Room(runtime.held_mib * limits.MIB)
         engines = {
             name: Engine(
@@ -85,29 +103,48 @@ async def run(
                 room=room,
                 parked_topic=names.topic(catalog.PARKED) if name == "triage" else None,
                 dead_letter=functools.partial(
-                    dead_letters.dead_letter, stage=name, topic=names.topic(catalog.DEAD_LETTERS)
+                    dead_letters.dead_letter, stage=name, topic=names.topic(stage.dead_letters)
                 ),
             )
             for name, stage in wired.items()
         }
+        services: dict[str, _Service] = {str(name): engine for name, engine in engines.items()}
+        adopt = [stage.adopt for stage in wired.values()]
+        if gateway is not None:
+            adopt.append(gateway.adopt)
+        if "incidents" in stages:
+            incidents = await _incidents(policy, brokers, runtime, clock)
+            services["incidents"] = incidents
+            adopt.append(incidents.adopt)
         await open_.enter_async_context(
             probes.serve(
                 runtime.http_host,
                 runtime.http_port,
-                lambda: {name: engine.health() for name, engine in engines.items()},
+                lambda: {name: service.health() for name, service in services.items()},
             )
         )
-        log.info("running", extra={"stages": ",".join(stages), "brokers": brokers, "prefix": policy.kafka.prefix})
+        where = {"brokers": brokers.bootstrap_servers, "prefix": policy.kafka.prefix}
+        log.info("running", extra={"stages": ",".join(stages), **where})
         on_ready()
         served = asyncio.Event()  # what only serves the stages ends after them
         async with asyncio.TaskGroup() as tasks:
             if recents is not None:
                 tasks.create_task(recent.follow(recents, brokers, policy, served))
+            if policy_file is not None:
+                tasks.create_task(reload.follow(reload.Watched(policy_file, policy, adopt), served))
             async with asyncio.TaskGroup() as running:
-                for engine in engines.values():
-                    running.create_task(engine.run(stop))
+                for service in services.values():
+                    running.create_task(service.run(stop))
             served.set()
     log.info("stopped", extra={"stages": ",".join(stages)})
+
+
+class _Service(Protocol):
+    """What runs until it is told to stop: an Engine, or Incidents."""
+
+    def health(self) -> Health: ...
+
+    async def run(self, stop: asyncio.Event) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +153,40 @@ class _Wired:
 
     stage: Stage
     reads: Mapping[str, Literal["earliest", "latest"]]
+    adopt: Callable[[Policy], None] = lambda _: None  # another policy, for what is taken from then on
+    dead_letters: catalog.Topic = catalog.DEAD_LETTERS
 
 
 def _triage(policy: Policy, gateway: Gateway, clock: Clock, rng: random.Random, open_: AsyncExitStack) -> _Wired:
     """inputs → decisions, escalations.*; one memory for all streams."""
     memory = Memory(limits.MEMORY_ENTRIES_MAX)
+    alive: WeakSet[Triage] = WeakSet()  # one that was replaced is there as long as a message waits for it
+
+    async def close() -> None:
+        for triage in tuple(alive):
+            await triage.close()
+
+    def triage_of(name: str, stream: Stream, policy: Policy) -> Triage:
+        triage = Triage(name, stream, policy, gateway, clock=clock, rng=rng, memory=memory)
+        alive.add(triage)
+        return triage
+
+    open_.push_async_callback(close)
     topics: dict[str, tuple[Normaliser, Triage, Literal["none", "key"]]] = {}
     for name, stream in policy.streams.items():
-        triage = Triage(name, stream, policy, gateway, clock=clock, rng=rng, memory=memory)
-        open_.push_async_callback(triage.close)
-        topics |= {topic: (normaliser_for(name, stream), triage, stream.ordered) for topic in stream.topics}
+        triage, normaliser = triage_of(name, stream, policy), normaliser_for(name, stream)
+        topics |= dict.fromkeys(stream.topics, (normaliser, triage, stream.ordered))
+    stage = TriageStage(policy.kafka.names, topics, clock)
+    running = dict(policy.streams)
+
+    def adopt(new: Policy) -> None:
+        changed = {name: stream for name, stream in new.streams.items() if stream != running[name]}
+        triages = {name: triage_of(name, stream, new) for name, stream in changed.items()}
+        stage.adopt({topic: triages[name] for name, stream in changed.items() for topic in stream.topics})
+        running.update(changed)
+
     reads = {topic: stream.start for stream in policy.streams.values() for topic in stream.topics}
-    return _Wired(TriageStage(policy.kafka.names, topics, clock), reads)
+    return _Wired(stage, reads, adopt)
 
 
 def _agents(
@@ -144,13 +203,34 @@ def _agents(
     from processors.agents.toolbox import Toolbox
 
     names, toolbox = policy.kafka.names, Toolbox.of(policy.agents, recents, clock, env)
-    return {
-        tier: _Wired(
-            AgentStage(names, tier, Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng), clock),
-            {names.topic(catalog.escalations(tier)): "earliest"},
-        )
-        for tier in tiers
-    }
+
+    def judges(tier: AgentTier, policy: Policy) -> tuple[Resolver, Mapping[str, Signals]]:
+        signals = {name: Signals(name, stream.alerts) for name, stream in policy.streams.items()}
+        return Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng), signals
+
+    def wired(tier: AgentTier) -> _Wired:
+        stage = AgentStage(names, tier, *judges(tier, policy), clock)
+        reads: Mapping[str, Literal["earliest"]] = {names.topic(catalog.escalations(tier)): "earliest"}
+        return _Wired(stage, reads, lambda new: stage.adopt(*judges(tier, new)))
+
+    return {tier: wired(tier) for tier in tiers}
+
+
+async def _notify(
+    policy: Policy, env: Mapping[str, str], clock: Clock, rng: random.Random, open_: AsyncExitStack
+) -> _Wired:
+    """alerts → [[notify]]. A new group begins with what comes: nobody is paged for a month of alerts."""
+    notifier = await open_.enter_async_context(Notifier(policy.notify, env=env, clock=clock, rng=rng))
+    alerts = policy.kafka.names.topic(catalog.ALERTS)
+    return _Wired(NotifyStage(notifier), {alerts: "latest"}, dead_letters=catalog.NOTIFY_DEAD_LETTERS)
+
+
+async def _incidents(policy: Policy, brokers: Brokers, runtime: Runtime, clock: Clock) -> "Incidents":
+    """signals → alerts. Its data are of one cluster: another has other offsets."""
+    from streams.incidents import Incidents  # Faust takes its time to load: not for the other stages, nor --help
+
+    data = runtime.data_dir / await topics_admin.cluster_id(brokers) / policy.kafka.names.group("incidents")
+    return Incidents(policy, brokers, data=data, instance_id=runtime.instance_id, clock=clock)
 
 
 def _inputs(policy: Policy) -> list[str]:

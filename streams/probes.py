@@ -1,12 +1,13 @@
 """`/metrics` for Prometheus, `/live` and `/ready` for the kubelet."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from processors import metrics
 from processors.errors import ConfigurationError
 from streams.engine.engine import Health
 
@@ -23,7 +24,8 @@ async def serve(host: str, port: int, health: Callable[[], dict[str, Health]]) -
     A held intake (a spent account, a spent budget) is neither: restarting the pod would not help.
     """
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def exposed(_: web.Request) -> web.Response:
+        _report(health())
         return web.Response(body=generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     def answer(ok: Callable[[Health], bool]) -> web.Response:
@@ -42,13 +44,13 @@ async def serve(host: str, port: int, health: Callable[[], dict[str, Health]]) -
         return web.json_response(body, status=200 if all_ok else 503)
 
     async def live(_: web.Request) -> web.Response:
-        return answer(lambda stage: stage.poll_age_s < POLL_AGE_SECONDS_MAX)
+        return answer(_turns)
 
     async def ready(_: web.Request) -> web.Response:
-        return answer(lambda stage: stage.joined and stage.poll_age_s < POLL_AGE_SECONDS_MAX)
+        return answer(_serves)
 
     app = web.Application()
-    app.add_routes([web.get("/metrics", metrics), web.get("/live", live), web.get("/ready", ready)])
+    app.add_routes([web.get("/metrics", exposed), web.get("/live", live), web.get("/ready", ready)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -65,3 +67,19 @@ async def serve(host: str, port: int, health: Callable[[], dict[str, Health]]) -
         yield bound
     finally:
         await runner.cleanup()
+
+
+def _turns(stage: Health) -> bool:
+    return stage.poll_age_s < POLL_AGE_SECONDS_MAX
+
+
+def _serves(stage: Health) -> bool:
+    return stage.joined and _turns(stage)
+
+
+def _report(stages: Mapping[str, Health]) -> None:
+    """What the probes say, as metrics: whoever watches a worker sees what the kubelet sees."""
+    for name, stage in stages.items():
+        metrics.READY.labels(name).set(_serves(stage))
+        metrics.ASSIGNED.labels(name).set(stage.partitions)
+        metrics.POLL_AGE.labels(name).set(stage.poll_age_s)

@@ -16,13 +16,14 @@ from processors.agents.recent import Recent
 from processors.items import Item
 from processors.normalise.normaliser import Normaliser, normaliser_for
 from processors.policy import Policy
+from streams.brokers import Brokers
 from topics import limits
 from topics.catalog import DECISIONS
 
 log = logging.getLogger("sluice.recent")
 
 
-async def follow(store: Recent, bootstrap_servers: str, policy: Policy, stop: asyncio.Event) -> None:
+async def follow(store: Recent, brokers: Brokers, policy: Policy, stop: asyncio.Event) -> None:
     """Feeds `store` until `stop` is set.
 
     Waits for a broker that is away; finds new partitions within RECENT_METADATA_SECONDS. Cancelled, it leaves nothing.
@@ -35,7 +36,7 @@ async def follow(store: Recent, bootstrap_servers: str, policy: Policy, stop: as
         consumer = AIOKafkaConsumer(
             *normalisers,
             decisions,
-            bootstrap_servers=bootstrap_servers,
+            **brokers.client_options,
             client_id="sluice-recent",
             group_id=None,
             isolation_level="read_committed",

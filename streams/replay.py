@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from processors.clock import Clock
 from processors.errors import ConfigurationError
 from streams import topics_admin
+from streams.brokers import Brokers
 from streams.replay_choice import Choice, Going, Stays, Wanted
 from streams.replay_sender import ReplayEnded, Sender, fits, sender
 from streams.replayed import Replayed
@@ -49,7 +50,7 @@ class Report:
 
 
 async def replay(
-    bootstrap_servers: str,
+    brokers: Brokers,
     names: Names,
     streams: Mapping[str, str],
     wanted: Wanted,
@@ -66,14 +67,14 @@ async def replay(
     """
     letters, replays = names.topic(DEAD_LETTERS), names.topic(REPLAYS)
     escalations = [names.topic(ESCALATIONS_MINI), names.topic(ESCALATIONS_FLAGSHIP)]
-    async with topics_admin.connected(bootstrap_servers) as admin:
+    async with topics_admin.connected(brokers) as admin:
         there = await topics_admin.existing(admin, [letters, replays, *streams, *escalations])
     _require(there, letters, replays)
     async with AsyncExitStack() as open_:
         send_to = None
         if not dry_run:
-            send_to = await open_.enter_async_context(sender(bootstrap_servers, names, there, clock))
-        consumer = await open_.enter_async_context(_consumer(bootstrap_servers))
+            send_to = await open_.enter_async_context(sender(brokers, names, there, clock))
+        consumer = await open_.enter_async_context(_consumer(brokers))
         offsets = await _present(consumer, letters, there[letters])
         replayed = Replayed(letters, offsets)
         async for records, _ in _read(consumer, replays, await _present(consumer, replays, there[replays])):
@@ -82,7 +83,7 @@ async def replay(
             for record in records:
                 _remember(replayed, record)
         choice = Choice(wanted, streams=streams, escalations=escalations, there=there, replayed=replayed)
-        run = _Run(bootstrap_servers, choice, there, send_to, wanted.limit)
+        run = _Run(brokers, choice, there, send_to, wanted.limit)
         if wanted.since_ms is not None:
             offsets = await _since(consumer, letters, offsets, wanted.since_ms)
         total = sum(map(len, offsets.values()))
@@ -111,7 +112,7 @@ class _Run:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        brokers: Brokers,
         choice: Choice,
         there: Mapping[str, Existing],
         send_to: Sender | None,
@@ -119,7 +120,7 @@ class _Run:
     ) -> None:
         self.report = Report()
         self.taken = 0
-        self._bootstrap_servers = bootstrap_servers
+        self._brokers = brokers
         self._choice = choice
         self._there = there
         self._sender = send_to
@@ -164,7 +165,7 @@ class _Run:
         """With its value, which a dead letter lacks that was too large with it; if its topic admits it."""
         topic = going.letter.topic
         if going.value is None:
-            value = await _value_at_origin(self._bootstrap_servers, going)
+            value = await _value_at_origin(self._brokers, going)
             if value is None:
                 return Stays("value_gone", topic)
             going = replace(going, value=value)
@@ -190,10 +191,10 @@ def _require(there: Mapping[str, Existing], letters: str, replays: str) -> None:
 
 
 @asynccontextmanager
-async def _consumer(bootstrap_servers: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(brokers: Brokers) -> AsyncIterator[AIOKafkaConsumer]:
     """Outside any group: it commits nothing and disturbs nobody. What goes wrong with it is told in our words."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client_options,
         client_id="sluice-replay",
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -265,11 +266,11 @@ async def _read(
         before += len(span)
 
 
-async def _value_at_origin(bootstrap_servers: str, going: Going) -> bytes | None:
+async def _value_at_origin(brokers: Brokers, going: Going) -> bytes | None:
     """The value as the record still has it; None where the record is gone, or another has its offset."""
     letter = going.letter
     here = range(letter.offset, letter.offset + 1)
-    async with _consumer(bootstrap_servers) as consumer:
+    async with _consumer(brokers) as consumer:
         partition = TopicPartition(letter.topic, letter.partition)
         first, end = await consumer.beginning_offsets([partition]), await consumer.end_offsets([partition])
         if not first[partition] <= letter.offset < end[partition]:

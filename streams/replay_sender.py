@@ -16,6 +16,7 @@ from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBat
 
 from processors.clock import Clock
 from processors.errors import ConfigurationError, SluiceError
+from streams.brokers import Brokers
 from streams.engine.broker import Batch, Fenced
 from streams.engine.kafka_producer import KafkaProducer
 from streams.replay_choice import Going
@@ -37,14 +38,14 @@ class ReplayEnded(SluiceError):
 
 @asynccontextmanager
 async def sender(
-    bootstrap_servers: str, names: Names, targets: Mapping[str, Existing], clock: Clock
+    brokers: Brokers, names: Names, targets: Mapping[str, Existing], clock: Clock
 ) -> AsyncIterator["Sender"]:
     """A sender that has fenced every other. `targets`: the topics that may be written to, as they are.
 
     Raises ConfigurationError where the broker refuses the transactional id, ReplayEnded where it does not answer.
     """
     smallest = min(map(bytes_max, targets.values()))
-    producer = _Producer(bootstrap_servers, names.replayer, batch_bytes=min(limits.OUTPUT_BATCH_BYTES, smallest // 2))
+    producer = _Producer(brokers, names.replayer, batch_bytes=min(limits.OUTPUT_BATCH_BYTES, smallest // 2))
     try:
         try:
             await producer.start()
@@ -79,8 +80,8 @@ def bytes_max(topic: Existing) -> int:
 class _Producer(KafkaProducer):
     """Its batches are compressed, and one of several records is small enough for every topic."""
 
-    def __init__(self, bootstrap_servers: str, transactional_id: str, *, batch_bytes: int) -> None:
-        super().__init__(bootstrap_servers, transactional_id, timeout_ms=limits.TRANSACTION_TIMEOUT_MS)
+    def __init__(self, brokers: Brokers, transactional_id: str, *, batch_bytes: int) -> None:
+        super().__init__(brokers, transactional_id, timeout_ms=limits.TRANSACTION_TIMEOUT_MS)
         self._batch_bytes = batch_bytes
 
     def create_batch(self) -> Batch:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processors.errors import ConfigurationError
@@ -42,8 +42,20 @@ class Runtime(BaseSettings):
     held_mib: int = Field(default=limits.HELD_BYTES_MAX // limits.MIB, ge=1)
     """MiB of messages that a process holds at most: values that wait for a model, and outputs that are not committed.
     One poll may exceed it. Memory in all: see docs/memory.md."""
+    data_dir: Path = Path(".sluice/data")
+    """Where the incidents worker keeps what it knows: a directory for each worker. Kafka has it too: what is lost is
+    rebuilt."""
     shutdown_seconds: float = Field(default=limits.SHUTDOWN_SECONDS_MAX, gt=0, le=600)
     """From SIGTERM to exit; shorter than the pod's grace."""
+    console_host: str = "127.0.0.1"
+    """Where the console is served. Beyond loopback it wants `SLUICE_CONSOLE_TOKEN`."""
+    console_port: int = Field(default=6066, ge=0, le=65535)
+    """0: a free one, which is told."""
+    console_token: SecretStr | None = None
+    """What one logs in to the console with: 16 characters or more. Needed where it listens beyond loopback."""
+    console_content: bool = False
+    """Whether the console shows what messages say: texts, summaries, fields and keys. Without it they do not leave the
+    process that serves the page."""
 
 
 @dataclass(frozen=True, slots=True)

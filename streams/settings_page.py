@@ -4,10 +4,11 @@ import types
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from processors.policy import LATER, Policy
+from streams.kafka_security import VARIABLES
 from streams.settings import Runtime
 
 _INTRO = """\
@@ -20,6 +21,7 @@ Made from the types in `processors/policy.py` and `streams/settings.py` by `pyth
 
 _ELSEWHERE = (
     "| `KAFKA_BOOTSTRAP_SERVERS` | text | | `host:port`, several with commas |",
+    *(f"| `{name}` | text | | Where the policy has no `kafka.security.{key}` |" for key, name in VARIABLES.items()),
     "| `OPENAI_API_KEY` | text | | The key of provider `openai`, unless `api_key_env` names another variable |",
     "| `OPENAI_BASE_URL` | text | the vendor's | Another OpenAI-compatible server, up to `/v1` |",
     "| `OPENAI_API` | `responses`, `chat` | `responses` | `chat` for servers without a Responses API |",
@@ -112,7 +114,7 @@ def _type(annotation: Any) -> str:
         return f"table of {_type(args[1])}"
     if hasattr(annotation, "__metadata__"):
         return _type(args[0])
-    words = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+    words = {str: "text", SecretStr: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
     return words.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
 
 

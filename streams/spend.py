@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams.brokers import Brokers
 from topics import codec, limits
 from topics.catalog import SPEND, Names
 from topics.headers import EventHeaders
@@ -22,7 +23,7 @@ _STOP_SECONDS_MAX = 1.0
 
 
 @asynccontextmanager
-async def writer(bootstrap_servers: str, names: Names) -> AsyncIterator[Callable[[Spend], None]]:
+async def writer(brokers: Brokers, names: Names) -> AsyncIterator[Callable[[Spend], None]]:
     """A function that takes a Spend record without waiting; what it took is written before the context closes.
 
     At most SPEND_QUEUE_MAX records wait. What the broker does not take, because it is away for longer than that or
@@ -32,7 +33,7 @@ async def writer(bootstrap_servers: str, names: Names) -> AsyncIterator[Callable
     waiting: dict[str, Spend] = {}  # by call id, until the broker has them
     queue: asyncio.Queue[Spend] = asyncio.Queue()  # no longer than `waiting`
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap_servers, enable_idempotence=True, acks="all", linger_ms=20, client_id="sluice-spend"
+        **brokers.client_options, enable_idempotence=True, acks="all", linger_ms=20, client_id="sluice-spend"
     )
 
     def record(spend: Spend) -> None:

@@ -3,19 +3,22 @@
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from processors.bursts import Bursts
 from processors.clock import Clock
 from processors.errors import BudgetSpent
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
+from processors.signals import Signals, event_ms
 from processors.triage import Known, Triage, Triaged
-from streams.engine.stage import Later, Outputs
+from streams.engine.stage import Later, Outputs, Outs
 from topics import codec
-from topics.catalog import DECISIONS, RESOLUTIONS, Names, Stage, escalations
+from topics.catalog import DECISIONS, RESOLUTIONS, SIGNALS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
 from topics.limits import PARK_SECONDS_MIN
-from topics.messages import AgentTier, Decision, Escalation, Parked, Rejected, Resolution
+from topics.messages import AgentTier, Decision, Escalation, Parked, Rejected, Resolution, Signal
 from topics.records import Out, Record, message_id
 from topics.stencils import Filling
 
@@ -28,7 +31,7 @@ _Again = tuple[int, Record, Item | Ignored | Glimpse, Known]  # the place among 
 
 
 class TriageStage:
-    """inputs → decisions, escalations.*"""
+    """inputs → decisions, escalations.*, signals"""
 
     def __init__(
         self, names: Names, topics: Mapping[str, tuple[Normaliser, Triage, Literal["none", "key"]]], clock: Clock
@@ -37,6 +40,13 @@ class TriageStage:
         self._topics = topics
         self._clock = clock
         self._write = _Writer(names, "triage", clock)
+
+    def adopt(self, triages: Mapping[str, Triage]) -> None:
+        """From here on these decide what is taken of their topics; what was taken before ends as it began."""
+        self._topics = {
+            topic: (normaliser, triages.get(topic, triage), order)
+            for topic, (normaliser, triage, order) in self._topics.items()
+        }
 
     def order(self, topic: str) -> Literal["none", "key"]:
         return self._topics[topic][2]
@@ -69,8 +79,10 @@ class TriageStage:
                 results.append(_failed(record, error))
         if again:
             seconds = self._clock.monotonic() - taken_s
-            self._write_again(again, results, seconds)
+            self._write_again(again, results, seconds, triage)
             triage.count([known for _, _, _, known in again], seconds)
+        if triage.bursts is not None:
+            self._tell_bursts(triage.bursts, records[0], results)
         return results
 
     def _first(
@@ -81,15 +93,18 @@ class TriageStage:
         if isinstance(read, Rejected):
             return read
         if triaged := triage.free(read):
-            return self._outputs(record, read, triaged)
+            return self._outputs(record, triage, read, triaged)
         assert isinstance(read, Item), "what is ignored is free"
         return functools.partial(self._ask, record, triage, read)
 
-    def _write_again(self, again: Sequence[_Again], results: list[Outputs | Later], seconds: float) -> None:
+    def _write_again(
+        self, again: Sequence[_Again], results: list[Outputs | Later], seconds: float, triage: Triage
+    ) -> None:
         """Puts what is decided again into its places."""
         latency_ms, now_ms = round(seconds * 1000, 3), int(self._clock.time() * 1000)
         topic, headers = self._write.decisions
         fillings: dict[int, Filling] = {}  # by partition: parked records come from several
+        counting: list[_Again] = []
         for place, record, seen, known in again:
             try:
                 filling = fillings.get(record.partition)
@@ -99,8 +114,42 @@ class TriageStage:
                 around = headers(decision_id, now_ms, seen.traceparent)
                 out = tuple.__new__(Out, (topic, record.key, value, around, None))  # at half the price of Out(…)
                 results[place] = (out,)
+                if known.counts:
+                    counting.append((place, record, seen, known))
             except Exception as error:  # noqa: BLE001 as above
                 results[place] = _failed(record, error)
+        if counting:
+            self._count_again(counting, results, now_ms, triage.bursts)
+
+    def _count_again(
+        self, again: Sequence[_Again], results: list[Outputs | Later], now_ms: int, bursts: Bursts | None
+    ) -> None:
+        """Of what is decided again, what counts. One Signal for all that counts toward the same alert in the same
+        second, with the last of it: it is committed together. Where each key keeps its order it may not be, and each
+        decision has its own."""
+        together = self.order(again[0][1].topic) == "none"
+        groups: dict[tuple[str, int], tuple[int, int, _Again]] = {}
+        for one in again:
+            place, record, seen, known = one
+            at_ms = event_ms(record.timestamp, now_ms)
+            if bursts is not None and known.template is not None:
+                where = record.topic, record.partition
+                bursts.count(where, seen.tenant, known.template, at_ms, message_id(record))
+            if known.signal is None:
+                continue
+            like = known.signal.fingerprint, at_ms // 1000 if together else place
+            groups[like] = (groups[like][0] + 1 if like in groups else 1), at_ms, one
+        for count, at_ms, (place, record, seen, known) in groups.values():
+            assert known.signal is not None
+            signal = replace(known.signal, count=count, at_ms=at_ms, id=message_id(record))
+            _add(results, place, self._write.signal(signal, seen.traceparent))
+
+    def _tell_bursts(self, bursts: Bursts, first: Record, results: list[Outputs | Later]) -> None:
+        """With the last record that is ready; where none is, with the next batch's."""
+        place = next((at for at in reversed(range(len(results))) if isinstance(results[at], tuple)), None)
+        if place is not None:
+            for signal in bursts.due((first.topic, first.partition)):
+                _add(results, place, self._write.signal(signal, None))
 
     async def _ask(self, record: Record, triage: Triage, item: Item) -> Outputs:
         try:
@@ -109,13 +158,24 @@ class TriageStage:
             if error.when_spent != "park" or not triage.parkable or error.retry_after_s < PARK_SECONDS_MIN:
                 raise
             return Parked(round((self._clock.time() + error.retry_after_s) * 1000), str(error))
-        return self._outputs(record, item, triaged)
+        outputs = self._outputs(record, triage, item, triaged)
+        if triage.bursts is None:
+            return outputs
+        due = triage.bursts.due((record.topic, record.partition))
+        return (*outputs, *(self._write.signal(signal, None) for signal in due))
 
-    def _outputs(self, record: Record, read: Item | Ignored, triaged: Triaged) -> Outputs:
-        decision = self._write.decision(record, triaged.decision, read.traceparent)
-        if triaged.escalation is None:
-            return (decision,)
-        return (decision, self._write.escalation(record, triaged.escalation, read.traceparent))
+    def _outputs(self, record: Record, triage: Triage, read: Item | Ignored, triaged: Triaged) -> Outs:
+        outs = [self._write.decision(record, triaged.decision, read.traceparent)]
+        if triaged.escalation is not None:
+            outs.append(self._write.escalation(record, triaged.escalation, read.traceparent))
+        if triaged.signal is not None:
+            outs.append(self._write.signal(triaged.signal, read.traceparent))
+        template = triaged.decision.template
+        if triage.bursts is not None and template is not None:
+            at_ms = event_ms(record.timestamp, int(self._clock.time() * 1000))
+            place = record.topic, record.partition
+            triage.bursts.count(place, read.tenant, template, at_ms, triaged.decision.id)
+        return tuple(outs)
 
     def recall(self, records: Sequence[Record]) -> None:
         normaliser = self._topics[records[0].topic][0]
@@ -123,7 +183,16 @@ class TriageStage:
             normaliser.recall(record)
 
     def forget(self, topic: str, partition: int) -> None:
-        self._topics[topic][0].forget(topic, partition)
+        normaliser, triage, _ = self._topics[topic]
+        normaliser.forget(topic, partition)
+        if triage.bursts is not None:
+            triage.bursts.forget((topic, partition))
+
+
+def _add(results: list[Outputs | Later], place: int, out: Out) -> None:
+    outs = results[place]
+    assert isinstance(outs, tuple)
+    results[place] = (*outs, out)
 
 
 def _failed(record: Record, error: Exception) -> Rejected:
@@ -132,11 +201,20 @@ def _failed(record: Record, error: Exception) -> Rejected:
 
 
 class AgentStage:
-    """escalations.<tier> → resolutions, or escalations of the next tier"""
+    """escalations.<tier> → resolutions, or escalations of the next tier; signals"""
 
-    def __init__(self, names: Names, tier: AgentTier, resolver: "Resolver", clock: Clock) -> None:
-        self._resolver = resolver
+    def __init__(
+        self, names: Names, tier: AgentTier, resolver: "Resolver", signals: Mapping[str, Signals], clock: Clock
+    ) -> None:
+        """`signals`: for each stream that the resolver knows."""
+        self._clock = clock
         self._write = _Writer(names, tier, clock)
+        self.adopt(resolver, signals)
+
+    def adopt(self, resolver: "Resolver", signals: Mapping[str, Signals]) -> None:
+        """From here on these; what was begun before ends as it began."""
+        self._resolver = resolver
+        self._signals = signals
 
     def order(self, topic: str) -> Literal["none", "key"]:  # noqa: ARG002
         return "none"
@@ -158,11 +236,15 @@ class AgentStage:
 
     async def _resolve(self, record: Record, escalation: Escalation) -> Outputs:
         traceparent = next((value for name, value in record.headers if name == TRACEPARENT), None)
-        match await self._resolver.resolve(escalation, traceparent):
-            case Resolution() as resolution:
-                return (self._write.resolution(record, resolution, traceparent),)
-            case Escalation() as climbing:
-                return (self._write.escalation(record, climbing, traceparent),)
+        signals = self._signals  # the policy may change meanwhile
+        ended = await self._resolver.resolve(escalation, traceparent)
+        match ended:
+            case Resolution():
+                out = self._write.resolution(record, ended, traceparent)
+            case Escalation():
+                out = self._write.escalation(record, ended, traceparent)
+        signal = signals[escalation.stream].reviewed(escalation, ended, int(self._clock.time() * 1000))
+        return (out,) if signal is None else (out, self._write.signal(signal, traceparent))
 
     def recall(self, records: Sequence[Record]) -> None:
         pass
@@ -172,7 +254,8 @@ class AgentStage:
 
 
 class _Writer:
-    """Values to records: the topic, the input's key, CloudEvents headers, the sender's traceparent."""
+    """Values to records: the topic, the key (the input's; a signal's fingerprint), CloudEvents headers, the sender's
+    traceparent."""
 
     def __init__(self, names: Names, stage: Stage, clock: Clock) -> None:
         self._clock = clock
@@ -182,23 +265,28 @@ class _Writer:
             tier: (names.topic(escalations(tier)), EventHeaders(stage, "escalation", part=tier))
             for tier in get_args(AgentTier)
         }
+        self._signals = names.topic(SIGNALS)
+        self._of_signals = {says: EventHeaders(stage, "signal", part=says) for says in ("decided", "lines", "reviewed")}
 
     def decision(self, record: Record, decision: Decision, traceparent: bytes | None) -> Out:
-        return self._out(*self.decisions, record, decision, traceparent)
+        return self._out(*self.decisions, record.key, decision, traceparent)
 
     def escalation(self, record: Record, escalation: Escalation, traceparent: bytes | None) -> Out:
-        return self._out(*self._escalations[escalation.to], record, escalation, traceparent)
+        return self._out(*self._escalations[escalation.to], record.key, escalation, traceparent)
 
     def resolution(self, record: Record, resolution: Resolution, traceparent: bytes | None) -> Out:
-        return self._out(*self._resolutions, record, resolution, traceparent)
+        return self._out(*self._resolutions, record.key, resolution, traceparent)
+
+    def signal(self, signal: Signal, traceparent: bytes | None) -> Out:
+        return self._out(self._signals, self._of_signals[signal.says], signal.fingerprint.encode(), signal, traceparent)
 
     def _out(
         self,
         topic: str,
         headers: EventHeaders,
-        record: Record,
-        value: Decision | Escalation | Resolution,
+        key: bytes | None,
+        value: Decision | Escalation | Resolution | Signal,
         traceparent: bytes | None,
     ) -> Out:
         now_ms = int(self._clock.time() * 1000)
-        return Out(topic, record.key, codec.encode(value), headers(value.id, now_ms, traceparent))
+        return Out(topic, key, codec.encode(value), headers(value.id, now_ms, traceparent))

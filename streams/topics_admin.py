@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaError, for_code
 
 from processors.errors import ConfigurationError
+from streams import refusal
+from streams.brokers import Brokers
 from topics.catalog import OWNED, Names
 from topics.limits import BROKER_ANSWER_SECONDS_MAX, TOPIC_CREATION_SECONDS_MAX
 
@@ -20,7 +23,7 @@ _LOOK_AGAIN_SECONDS = 0.05
 
 
 class BrokerUnreachable(ConfigurationError):
-    """No broker answers at the address."""
+    """No broker answers at the address, or none lets us in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +57,24 @@ class Existing:
     own_config: Mapping[str, str]  # set by the topic itself
 
 
-async def reach(bootstrap_servers: str, seconds_max: float = BROKER_ANSWER_SECONDS_MAX) -> None:
-    """Returns when a broker answers at `bootstrap_servers` (`host:port`, several with commas).
+async def reach(brokers: Brokers, seconds_max: float = BROKER_ANSWER_SECONDS_MAX) -> None:
+    """Returns when a broker answers and lets us in.
 
     Raises BrokerUnreachable after at most about `seconds_max`.
     """
-    async with connected(bootstrap_servers, seconds_max):
+    async with connected(brokers, seconds_max):
         pass
 
 
+async def cluster_id(brokers: Brokers) -> str:
+    """The name that the cluster gave itself when it was made: another one, made at the same address, has another."""
+    async with connected(brokers) as admin:
+        described = await admin.describe_cluster()
+    return str(described["cluster_id"])
+
+
 async def apply(
-    bootstrap_servers: str,
+    brokers: Brokers,
     names: Names,
     *,
     partitions: int,
@@ -80,8 +90,8 @@ async def apply(
     move keys. Raises BrokerUnreachable, or ConfigurationError where the broker refuses.
     """
     owned = {names.topic(topic): topic for topic in OWNED}
-    async with connected(bootstrap_servers) as admin:
-        before = await existing(admin, [*owned, *inputs])
+    async with connected(brokers) as admin:
+        before = await existing(admin, list(owned), inputs)
         new = [
             NewTopic(name, topic.partitions or partitions, replication_factor, topic_configs=topic.config())
             for name, topic in owned.items()
@@ -110,15 +120,16 @@ async def apply(
 
 
 async def check(
-    bootstrap_servers: str, names: Names, *, replication_factor: int = 1, inputs: Sequence[str] = ()
+    brokers: Brokers, names: Names, *, replication_factor: int = 1, inputs: Sequence[str] = ()
 ) -> list[str]:
     """What is wrong with the owned topics and `inputs`, a sentence each with its remedy; empty when all is well."""
     owned = {names.topic(topic): topic for topic in OWNED}
-    async with connected(bootstrap_servers) as admin:
-        there = await existing(admin, [*owned, *inputs])
+    async with connected(brokers) as admin:
+        there = await existing(admin, list(owned), inputs)
     problems = [f"{name} is missing: `sluice topics apply` creates it" for name in owned if name not in there]
     problems += [
-        f"input {name} is missing: create it as its producer needs it, or with `sluice topics apply --inputs`"
+        f"input {name} is missing, or hidden from us: create it as its producer needs it, or with"
+        " `sluice topics apply --inputs`; where it is there, allow Read on it"
         for name in dict.fromkeys(inputs)
         if name not in there
     ]
@@ -158,9 +169,9 @@ async def check(
     return problems
 
 
-async def require(bootstrap_servers: str, names: Names, *, inputs: Sequence[str] = ()) -> None:
+async def require(brokers: Brokers, names: Names, *, inputs: Sequence[str] = ()) -> None:
     """Raises ConfigurationError with everything that `check` finds; returns where all is well."""
-    if problems := await check(bootstrap_servers, names, inputs=inputs):
+    if problems := await check(brokers, names, inputs=inputs):
         raise ConfigurationError("the topics are not as the stages need them:\n  " + "\n  ".join(problems))
 
 
@@ -181,32 +192,37 @@ async def assign(consumer: AIOKafkaConsumer, topics: Sequence[str], *, from_begi
 
 @asynccontextmanager
 async def connected(
-    bootstrap_servers: str, seconds_max: float = BROKER_ANSWER_SECONDS_MAX
+    brokers: Brokers, seconds_max: float = BROKER_ANSWER_SECONDS_MAX
 ) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client. Raises BrokerUnreachable, or ConfigurationError where the address is none."""
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap_servers, client_id="sluice-admin", request_timeout_ms=int(seconds_max * 1000)
+        **brokers.client_options, client_id="sluice-admin", request_timeout_ms=int(seconds_max * 1000)
     )
     try:
-        await _connect(admin, bootstrap_servers, seconds_max)
+        await _connect(admin, brokers, seconds_max)
         yield admin
     finally:
         await admin.close()
 
 
-async def _connect(admin: AIOKafkaAdminClient, bootstrap_servers: str, seconds_max: float) -> None:
+async def _connect(admin: AIOKafkaAdminClient, brokers: Brokers, seconds_max: float) -> None:
+    try:
+        collect_hosts(brokers.bootstrap_servers)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"bootstrap servers {brokers.bootstrap_servers!r} are no addresses ({error}):"
+            " `host:port`, several with commas"
+        ) from error
     try:
         async with asyncio.timeout(seconds_max):
             await admin.start()
             await admin.describe_cluster()  # by the address that the broker gives for itself
-    except ValueError as error:
-        raise ConfigurationError(
-            f"bootstrap servers {bootstrap_servers!r} are no addresses ({error}): `host:port`, several with commas"
-        ) from error
-    except (KafkaError, OSError, TimeoutError) as error:
+    except (KafkaError, OSError, ValueError, TimeoutError) as error:
+        if not isinstance(error, TimeoutError) and (why := await refusal.reason(brokers, seconds_max)):
+            raise BrokerUnreachable(why) from error
         given = ", ".join(f"{node.host}:{node.port}" for node in admin._client.cluster.brokers())
         raise BrokerUnreachable(
-            f"no Kafka broker answers at {bootstrap_servers}"
+            f"no Kafka broker answers at {brokers.bootstrap_servers}"
             + (f" (it gives {given} as its own address, which must be reachable from here)" if given else "")
             + (f" within {seconds_max:g} s" if isinstance(error, TimeoutError) else "")
             + ": start it, or name the right one in KAFKA_BOOTSTRAP_SERVERS or kafka.bootstrap_servers;"
@@ -214,16 +230,19 @@ async def _connect(admin: AIOKafkaAdminClient, bootstrap_servers: str, seconds_m
         ) from error
 
 
-async def existing(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, Existing]:
-    """Those of `names` that the broker has.
+async def existing(
+    admin: AIOKafkaAdminClient, names: Sequence[str], unconfigured: Sequence[str] = ()
+) -> dict[str, Existing]:
+    """Those of `names` and `unconfigured` that the broker has; the latter without their configuration, which needs a
+    right of its own (DescribeConfigs) and is not looked at.
 
     Metadata of all topics is asked for: a request that names a missing topic would create it where a broker allows.
     """
     listed = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
-    there = [name for name in dict.fromkeys(names) if name in listed]
+    there = [name for name in dict.fromkeys([*names, *unconfigured]) if name in listed]
     config: dict[str, dict[str, str]] = {}
     own: dict[str, dict[str, str]] = {}
-    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there]
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in there if name in names]
     for response in await admin.describe_configs(resources) if resources else []:
         for code, message, _, name, entries in response.resources:
             _refuse(code, f"the configuration of {name} cannot be read", message)
@@ -234,8 +253,8 @@ async def existing(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
             partitions=len(listed[name]),
             replication_factor=min(len(partition["replicas"]) for partition in listed[name]),
             ready=all(partition["leader"] >= 0 for partition in listed[name]),
-            config=config[name],
-            own_config=own[name],
+            config=config.get(name, {}),
+            own_config=own.get(name, {}),
         )
         for name in there
     }

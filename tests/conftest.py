@@ -54,7 +54,7 @@ def kafka(request: pytest.FixtureRequest) -> Iterator[LocalKafka | ContainerKafk
 @pytest.fixture
 def bus(kafka: LocalKafka | ContainerKafka) -> Bus:
     """The test's own topics and groups on the broker."""
-    return Bus(kafka.bootstrap_servers, prefix=f"t{next(_numbers)}.")
+    return Bus(kafka.brokers, prefix=f"t{next(_numbers)}.")
 
 
 def no_docker() -> str | None:

@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 DEFAULT_PREFIX = "sluice."
 
 Cleanup = Literal["delete", "compact", "compact,delete"]
-Stage = Literal["triage", "mini", "flagship"]
+Stage = Literal["triage", "mini", "flagship", "incidents", "notify"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -69,6 +69,13 @@ SIGNALS = Topic(
     key="the alert's fingerprint",
     value=messages.Signal,
 )
+INCIDENTS = Topic(
+    name="incidents",
+    about="What is known of each incident: the changelog that the tables of a worker are rebuilt from",
+    key="the alert's fingerprint",
+    value=None,
+    cleanup="compact",
+)
 ALERTS = Topic(
     name="alerts",
     about="Alerts as they fire, are revised and resolve; the latest of each id holds, a tombstone ends it for good",
@@ -76,6 +83,13 @@ ALERTS = Topic(
     value=messages.Alert,
     retention_ms=30 * DAY_MS,
     cleanup="compact,delete",
+)
+NOTIFY_DEAD_LETTERS = Topic(
+    name="notify-dead-letters",
+    about="Alerts that a target of [[notify]] did not take, byte for byte; which, why and their origin are headers",
+    key="alert id",
+    value=None,
+    retention_ms=30 * DAY_MS,
 )
 SPEND = Topic(
     name="spend",
@@ -116,12 +130,17 @@ OWNED: tuple[Topic, ...] = (
     ESCALATIONS_FLAGSHIP,
     RESOLUTIONS,
     SIGNALS,
+    INCIDENTS,
     ALERTS,
+    NOTIFY_DEAD_LETTERS,
     SPEND,
     DEAD_LETTERS,
     PARKED,
     REPLAYS,
 )
+
+PUBLISHED = tuple(topic for topic in OWNED if topic is not INCIDENTS)
+"""What is there for others to read; of the rest, names and partitions alone are promised."""
 
 SEGMENT_MS = 7 * DAY_MS  # Kafka's default segment.ms: a record may stay that much longer than its retention
 assert REPLAYS.retention_ms > DEAD_LETTERS.retention_ms + SEGMENT_MS, "what was sent back must not be forgotten sooner"

@@ -119,10 +119,10 @@ def _replays(headers: Headers) -> int:
 
 HEADERS: Final = {
     "sluice.reason": "Why it could not be decided: undecodable, unknown_shape, too_large, policy, model_refused, "
-    "model_invalid, attempts_exhausted or internal",
+    "model_invalid, attempts_exhausted, target_refused (of alerts only) or internal",
     "sluice.error": "The error in words: value, rule and remedy",
     "sluice.attempts": "How often it was tried",
-    "sluice.stage": "The stage that gave up: triage, mini or flagship",
+    "sluice.stage": "The stage that gave up: triage, mini, flagship or notify",
     "sluice.origin.topic": "The topic that it was read from",
     "sluice.origin.partition": "The partition that it was read from",
     "sluice.origin.offset": "Its offset there",

@@ -90,6 +90,33 @@ INCIDENT_RESTART_SECONDS = 2.0  # after the worker failed
 
 assert INCIDENT_BUCKETS <= INCIDENT_BUCKETS_HELD_MAX, "a whole window fits"
 
+# --- notify --------------------------------------------------------------------------------------
+NOTIFY_LINGER_SECONDS = 0.5  # revisions come in bunches, and after a restart all over again: the newest is told
+NOTIFY_CALL_SECONDS_MAX = 10.0  # one HTTP call to a target
+NOTIFY_CALLS_MAX = 4  # at once to one target; Slack takes one a second
+NOTIFY_BACKOFF_SECONDS_MIN = 0.5  # after a target's first failure; then it doubles
+NOTIFY_BACKOFF_SECONDS_MAX = 30.0  # so late a target that is back is found at most
+NOTIFY_ATTEMPTS_MAX = 64  # of one alert at one target: half an hour of them, or a server that fails on this alert alone
+NOTIFY_SECONDS_MAX = 1_800.0  # of one alert at one target that is away; then dead-letters
+NOTIFY_QUEUE_MAX = 500  # alerts that wait for one target that is away; more become dead letters
+NOTIFY_CROWDED_SECONDS = 60.0  # away for less, a target may have more of them wait: it was a restart
+NOTIFY_HELD_MAX = 250  # alerts that wait for a page cap's hour; more become dead letters
+NOTIFY_ALERTS_MAX = 10_000  # known at once, the oldest forgotten first: about 30 MB
+NOTIFY_LOOKBACK_RECORDS = 1_000_000_000  # all of the alerts topic: what fires now may be as old as its retention
+NOTIFY_LOOK_SECONDS = 1.0  # between looks at what time alone does: ends of silences, room for pages, repeats
+NOTIFY_REPEAT_SECONDS = 60.0  # Prometheus's own resend delay
+NOTIFY_REPEAT_SECONDS_MIN = 0.5  # a shorter one is a slip of the pen
+NOTIFY_REPEATS_VALID = 4  # Alertmanager takes an alert for over when so many repeats did not come; as Prometheus
+NOTIFY_RESOLVED_SECONDS = 900.0  # so long Alertmanager is told of an end; as Prometheus: it may have been down
+NOTIFY_REPEAT_ALERTS_MAX = 100  # in one call
+NOTIFY_PAGES_PER_HOUR_MAX = 1_000  # a cap beyond it caps nothing
+NOTIFY_SUMMARY_ALERTS_MAX = 20  # named in the one message about what was held back; the rest is counted
+NOTIFY_TEXT_CHARS_MAX = 2_900  # of a text in a message: Slack takes 3,000 in a block
+NOTIFY_TITLE_CHARS_MAX = 150  # of a title: Slack's header takes no more
+NOTIFY_ANSWER_CHARS_MAX = 300  # kept of what a target said to a message that it refused
+
+assert NOTIFY_QUEUE_MAX + NOTIFY_HELD_MAX < INFLIGHT_RECORDS_MAX, "what waits for one does not hold up the others"
+
 # --- replay --------------------------------------------------------------------------------------
 REPLAYS_MAX = 3  # of one record: what died as often again is poison, and a person should look at it
 REPLAY_RECORDS_MAX = 1_000  # in one transaction: what it holds is hidden from every reader until its end
@@ -133,6 +160,7 @@ COUNT_MINUTES_MAX = 24 * 60
 RECENT_TEXT_CHARS_MAX = 500  # kept of one recent message
 RECENT_WORDS_MAX = 8  # of one search: sixteen common words over a full store take 100 ms
 RECENT_VALUE_BYTES_MAX = 256 * KIB  # larger records are not kept: parsing one would hold the event loop
+POLICY_LOOK_SECONDS = 2.0  # between looks at the policy file of a running worker
 SHADOW_RECORDS_MAX = 100_000  # of one partition, that a comparison reads to find its messages
 RECENT_LOOKBACK_RECORDS = 10_000  # of all partitions together: read at the start, and kept up with at most
 RECENT_RECORDS_PER_SECOND_MAX = 2_000  # read into the store: about a tenth of a core
@@ -146,6 +174,39 @@ SQL_STEPS = 1_000  # of SQLite's machine between two looks at the clock
 SQL_VALUE_BYTES_MAX = MIB  # of one value that a query computes
 SQL_PATTERN_BYTES_MAX = 200  # of LIKE and GLOB: matching a long one is one step of the machine, however slow
 SQL_TEXT_CHARS_MAX = 500  # shown of one value
+
+# --- console -------------------------------------------------------------------------------------
+CONSOLE_DECISIONS_PER_SECOND_MAX = 2_000  # read whole: a twentieth of a core; of more a sample is read
+CONSOLE_DECISIONS_BEHIND_MAX = 8_000  # then it skips toward the end: what is seconds old is not live
+CONSOLE_LOOKBACK_RECORDS = 6_000  # of a topic: read at the start, so that the page does not begin empty
+CONSOLE_SPEND_LOOKBACK_RECORDS = 200_000  # the day's calls so far: read in about three seconds
+CONSOLE_LETTERS_LOOKBACK_RECORDS = 200  # dead letters are as large as what they were
+CONSOLE_BATCH_RECORDS = 200  # between two looks of the event loop at its other work: about two milliseconds
+CONSOLE_FETCH_BYTES = 256 * KIB  # of one partition; a larger record comes alone
+CONSOLE_JOURNEYS_MAX = 10_000  # messages whose path can be looked at: about 30 MB
+CONSOLE_PASSING_MAX = 2_000  # the same, of those that nobody has to look at; there are a hundred times as many
+CONSOLE_ALERTS_MAX = 2_000  # in the inbox; resolved ones go first
+CONSOLE_REVISIONS_MAX = 20  # shown of one alert
+CONSOLE_LETTERS_MAX = 50  # the latest dead letters
+CONSOLE_PAGE_MAX = 100  # entries of any list in one answer
+CONSOLE_TEXT_CHARS_MAX = 4_000  # shown of one text
+CONSOLE_LAG_SECONDS = 3.0  # between looks at offsets and members of groups
+CONSOLE_LAG_KEPT = 20  # such looks: a minute, which tells whether lag grows
+CONSOLE_METADATA_SECONDS = 30.0  # until a new partition or topic is noticed
+CONSOLE_RETRY_SECONDS = 3.0  # after the broker failed
+CONSOLE_SIZES_SECONDS = 20.0  # between samples of the inputs' sizes
+CONSOLE_SIZES_RECORDS = 10  # of each partition in one sample
+CONSOLE_SIZES_PARTITIONS_MAX = 24  # in one sample, chosen anew each time: parsing mail holds the event loop
+CONSOLE_SIZES_KEPT = 500  # sizes of a stream that its mean is of
+CONSOLE_STATE_SECONDS = 1.0  # a state is made at most so often, however many look at it
+CONSOLE_SESSIONS_MAX = 100  # logged in at a time; the oldest is logged out
+CONSOLE_SESSION_SECONDS = 12 * 3_600.0  # a working day
+CONSOLE_LOGINS_WRONG_MAX = 10  # of one address in a minute
+CONSOLE_ADDRESSES_MAX = 1_000  # whose wrong logins are counted; the oldest is forgotten
+CONSOLE_TOKEN_CHARS_MIN = 16
+CONSOLE_FORM_BYTES_MAX = 4 * KIB  # of what a browser may send: a token
+
+assert CONSOLE_LOOKBACK_RECORDS < CONSOLE_DECISIONS_BEHIND_MAX, "what is read at the start is not skipped at once"
 
 assert MESSAGE_TEXT_CHARS_MAX <= BATCH_INPUT_CHARS_MAX, "one message must fit a batch"
 assert ESCALATION_TEXT_CHARS_MAX * 4 * 2 < OUTPUT_RECORD_BYTES_MAX, "four-byte characters, escaped, must fit a record"

@@ -181,7 +181,7 @@ class Signal:
     labels: Annotated[
         Mapping[str, str], Field(description="The alert's: alertname, severity, stream, tenant, what it is grouped by")
     ]
-    summary: Annotated[str | None, Field(description="In words: the model's, else the template or text")]
+    summary: Annotated[str | None, Field(description="In words: the model's, else a log line's template")]
     tier: Annotated[AgentTier | None, Field(description="Who reviewed it")] = None
     label: Annotated[str | None, Field(description="What the reviewer made of it")] = None
     severity: Annotated[Severity | None, Field(description="What the reviewer made of it")] = None
@@ -226,6 +226,7 @@ class Spend:
     messages: Annotated[int, Field(description="How many messages the call was about")] = 1
     escalation: Annotated[str | None, Field(description="Message id, where an agent made the call")] = None
     latency_ms: float = 0
+    simulated: Annotated[bool, Field(description="The answer says of itself that no model gave it")] = False
 
 
 DeadLetterReason = Literal[
@@ -236,6 +237,7 @@ DeadLetterReason = Literal[
     "model_refused",
     "model_invalid",
     "attempts_exhausted",
+    "target_refused",
     "internal",
 ]
 

@@ -12,7 +12,16 @@ import orjson
 from pydantic.json_schema import GenerateJsonSchema
 
 from topics import dead_letters, parked
-from topics.catalog import DEAD_LETTERS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, OWNED, PARKED, Names, Topic
+from topics.catalog import (
+    DEAD_LETTERS,
+    ESCALATIONS_FLAGSHIP,
+    ESCALATIONS_MINI,
+    NOTIFY_DEAD_LETTERS,
+    PARKED,
+    PUBLISHED,
+    Names,
+    Topic,
+)
 from topics.codec import adapter
 
 SCHEMA_VERSION = 1  # grows when a field changes its meaning; added optional fields do not count
@@ -40,7 +49,11 @@ class _Plain(GenerateJsonSchema):
 
 _READ_BACK = (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, PARKED)
 # Topics that carry other topics' records: the message's name, and the headers that are added
-_AS_READ = {DEAD_LETTERS: ("DeadLetter", dead_letters.HEADERS), PARKED: ("Parked", parked.HEADERS)}
+_AS_READ = {
+    DEAD_LETTERS: ("DeadLetter", dead_letters.HEADERS),
+    NOTIFY_DEAD_LETTERS: ("NotifyDeadLetter", dead_letters.HEADERS),
+    PARKED: ("Parked", parked.HEADERS),
+}
 
 
 def json_schema(topic: Topic) -> Schema:
@@ -57,7 +70,7 @@ def json_schema(topic: Topic) -> Schema:
 def asyncapi(names: Names, version: str) -> Schema:
     """An AsyncAPI 3.0 document of every topic that Sluice owns, under the names' prefix. `version` is Sluice's."""
     schemas: Schema = {}
-    for topic in OWNED:
+    for topic in PUBLISHED:
         if topic.value is not None:
             schema = _schema_of(topic.value, "#/components/schemas/{model}")
             schemas |= schema.pop("$defs", {})
@@ -71,18 +84,18 @@ def asyncapi(names: Names, version: str) -> Schema:
             "read with isolation.level=read_committed.",
         },
         "defaultContentType": "application/json",
-        "channels": {topic.name: _channel(topic, names) for topic in OWNED},
+        "channels": {topic.name: _channel(topic, names) for topic in PUBLISHED},
         "operations": {
             f"{action}.{topic.name}": {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{topic.name}"},
                 "messages": [{"$ref": f"#/channels/{topic.name}/messages/{_message_name(topic)}"}],
             }
-            for topic in OWNED
+            for topic in PUBLISHED
             for action in (("send", "receive") if topic in _READ_BACK else ("send",))
         },
         "components": {
-            "messages": {_message_name(topic): _message(topic) for topic in OWNED},
+            "messages": {_message_name(topic): _message(topic) for topic in PUBLISHED},
             "schemas": schemas,
         },
     }
@@ -90,7 +103,7 @@ def asyncapi(names: Names, version: str) -> Schema:
 
 def published() -> dict[str, Schema]:
     """Every published document by its file name."""
-    documents = {f"{topic.name}.json": json_schema(topic) for topic in OWNED if topic.value is not None}
+    documents = {f"{topic.name}.json": json_schema(topic) for topic in PUBLISHED if topic.value is not None}
     return documents | {"asyncapi.json": asyncapi(Names(), f"{SCHEMA_VERSION}.0.0")}
 
 

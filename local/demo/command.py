@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import sys
 import tempfile
@@ -16,15 +17,17 @@ import orjson
 from rich.console import Console
 
 from local import pointing, simulated
-from local.baseline import one_call_each_usd
 from local.demo import policy as demo_policy
 from local.demo import progress, report
 from local.drive import Feed, drive, texts_of
 from local.kafka import LocalKafka
 from local.samples import Sample, generate, jsonl
 from local.samples.generate import MESSAGES_MIN
+from processors.baseline import one_call_each_usd
+from processors.clock import SystemClock
 from processors.policy import Policy
-from streams import logs
+from streams import kafka_security, logs
+from streams.console.serving import serving
 from streams.settings import Runtime
 from streams.sources import FileRecord
 
@@ -54,9 +57,7 @@ class _Outside:
     show_default=True,
     help="Where the report is written.",
 )
-@click.option(
-    "--external", is_flag=True, help="Your own KAFKA_BOOTSTRAP_SERVERS and OPENAI_*: real answers, real money."
-)
+@click.option("--external", is_flag=True, help="Your own KAFKA_* and OPENAI_*: real answers, real money.")
 @click.pass_obj
 def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool) -> None:
     """Run sample logs, mail and dialogues through the whole pipeline.
@@ -71,7 +72,7 @@ def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool)
     """
     console = Console()
     logs.set_up(runtime.log_format, "WARNING")
-    result = asyncio.run(_demo(console, messages, seed, external))
+    result = asyncio.run(_demo(console, runtime, messages, seed, external))
     path.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     console.print()
     console.print(report.table(result))
@@ -91,7 +92,7 @@ def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool)
         )
 
 
-async def _demo(console: Console, messages: int, seed: int, external: bool) -> dict[str, object]:
+async def _demo(console: Console, runtime: Runtime, messages: int, seed: int, external: bool) -> dict[str, object]:
     samples = list(generate(seed, messages))
     async with contextlib.AsyncExitStack() as closing:
         folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="sluice-demo-")))
@@ -103,6 +104,11 @@ async def _demo(console: Console, messages: int, seed: int, external: bool) -> d
             console.print(f"topics: {prefix}*, kept for you to look at and delete", highlight=False)
         else:
             outside = await closing.enter_async_context(_stood_in(console, samples, seed, folder, database))
+        brokers = kafka_security.brokers(outside.policy.kafka, outside.env)
+        page = await closing.enter_async_context(
+            serving(outside.policy, brokers, runtime, SystemClock(), random.SystemRandom(), or_another_port=True)
+        )
+        console.print(f"console: [bold]{page}[/], as long as the demo runs", highlight=False)
         feeds = _feeds(samples, time.time(), outside.prefix)
         started = time.monotonic()
         with progress.shown(console) as show:

@@ -46,7 +46,7 @@ def _line(seen: Collected, seconds: float) -> str:
     return (
         f"{seconds:5.1f} s  in {len(seen.inputs)}  decided {len(seen.decisions)} ({means})  "
         f"escalated {len(seen.escalated['mini'])} mini, {len(seen.escalated['flagship'])} flagship  "
-        f"resolved {_resolved(seen)}  dead letters {len(seen.dead)}  ${_usd(seen):.4f}"
+        f"resolved {_resolved(seen)}  dead letters {len(seen.dead)}  alerts {len(seen.alerts)}  ${_usd(seen):.4f}"
     )
 
 
@@ -61,6 +61,8 @@ def _table(seen: Collected, seconds: float) -> Table:
         escalated, resolved = len(seen.escalated[tier]), len(seen.resolutions[tier])
         climbed = f", {seen.climbed_on:,} sent on to flagship" if tier == "mini" and seen.climbed_on else ""
         table.add_row(f"[{colour}]{tier}[/]", f"{escalated:,}", f"{resolved:,} resolved{climbed}")
+    statuses = ", ".join(f"{count:,} {status}" for status, count in sorted(seen.alerts_by_status.items()))
+    table.add_row("[red]alerts[/]", f"{len(seen.alerts):,}", statuses)
     table.add_row("dead letters", f"{len(seen.dead):,}", ", ".join(sorted(set(seen.dead.values()))))
     table.add_row("money", f"${_usd(seen):.4f}", "at list prices; simulated answers cost nothing")
     return table

@@ -30,6 +30,12 @@ def summarise(
         "dead_letters": {"total": len(seen.dead), "by_reason": dict(Counter(seen.dead.values()))},
         "escalations": {tier: len(escalated) for tier, escalated in seen.escalated.items()},
         "resolutions": {tier: len(resolved) for tier, resolved in seen.resolutions.items()},
+        "alerts": {
+            "total": len(seen.alerts),
+            "by_status": seen.alerts_by_status,
+            "revised": sum(alert["revision"] > 1 for alert in seen.alerts.values()),
+            "reviewed_by": dict(Counter(alert["reviewed_by"] or "nobody" for alert in seen.alerts.values())),
+        },
         "model_calls": dict(seen.calls),
         "usd": round(usd, 6),
         "usd_by_tier": {tier: round(micros / 1e6, 6) for tier, micros in seen.spent_usd_micros.items()},
@@ -59,6 +65,9 @@ def table(report: dict[str, Any]) -> Table:
     rows.add_row("dead letters", f"{report['dead_letters']['total']}: {counts(report['dead_letters']['by_reason'])}")
     rows.add_row("escalations", counts(report["escalations"]))
     rows.add_row("resolutions", counts(report["resolutions"]))
+    alerts = report["alerts"]
+    revised = f"{alerts['revised']} of them revised" if alerts["total"] else ""
+    rows.add_row("alerts", f"{alerts['total']}: {counts(alerts['by_status'])} {revised}")
     rows.add_row("speed", f"{report['messages_per_s']} messages/s as the demo fed them")
     rows.add_row("latency", f"p50 {report['latency_ms']['p50']:,.0f} ms, p99 {report['latency_ms']['p99']:,.0f} ms")
     rows.add_row("money", f"${report['usd']:.4f} at list prices ({counts_usd(report['usd_by_tier'])})")

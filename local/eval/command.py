@@ -18,13 +18,13 @@ from rich.console import Console
 from rich.table import Table
 
 from local import pointing, simulated
-from local.baseline import one_call_each_usd
 from local.collect import Collected, quantile
 from local.demo import progress
 from local.drive import Feed, drive, texts_of
 from local.eval.score import Judged, Score, score
 from local.eval.sources import SourceSpec, load
 from local.kafka import LocalKafka
+from processors.baseline import one_call_each_usd
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from streams import logs, settings, sources

@@ -19,7 +19,7 @@ from processors.agents.toolbox import Toolbox
 from processors.clock import Clock
 from processors.errors import AnswerInvalid, BudgetSpent, ConfigurationError, ProviderUnavailable
 from processors.gateway.gateway import Gateway
-from processors.metrics import ESCALATED, RESOLVED
+from processors.metrics import ESCALATED, RESOLUTION_SECONDS, RESOLVED
 from processors.policy import Policy
 from topics import limits
 from topics.messages import AgentTier, Escalation, Evidence, Resolution, Verdict
@@ -61,12 +61,13 @@ class Resolver:
         async with self._slots:
             account = Account(escalation, self._limits, self._clock.monotonic())
             ended = await self._judge(account)
+        seconds = self._clock.monotonic() - taken_s
+        RESOLUTION_SECONDS.labels(escalation.stream, self._tier).observe(seconds)
         if isinstance(ended, MiniJudgement) and ended.decision == "escalate":
             climbing = self._climbing(escalation, ended)
             ESCALATED.labels(climbing.stream, climbing.to, climbing.reason).inc()
             return climbing
-        latency_ms = (self._clock.monotonic() - taken_s) * 1000
-        resolution = self._resolution(account, ended, self._trace(traceparent), latency_ms)
+        resolution = self._resolution(account, ended, self._trace(traceparent), seconds * 1000)
         RESOLVED.labels(resolution.stream, resolution.tier, resolution.status).inc()
         return resolution
 

@@ -5,7 +5,7 @@ A period's spending is that of the calls begun in it. It is counted in this proc
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
@@ -14,7 +14,7 @@ from processors import metrics
 from processors.clock import Clock
 from processors.errors import BudgetSpent, ProviderUnavailable
 from processors.gateway.context import Context
-from processors.policy import DailyBudget, Policy, Stream, WhenSpent
+from processors.policy import DailyBudget, Policy, WhenSpent
 from topics.limits import GATEWAY_QUEUE_MAX
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 _SECONDS = {"hour": 3_600, "day": 86_400}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What a budget says."""
 
@@ -38,10 +38,8 @@ class Budget:
     """One purse. No burst of concurrent calls can pass it: what is spent and reserved never exceeds it."""
 
     def __init__(self, terms: Terms, clock: Clock) -> None:
-        self.limit_micros = int(terms.usd * 1_000_000)
         self.spent_micros = 0  # of the present period
         self.reserved_micros = 0  # of the present period
-        self._terms = terms
         self._clock = clock
         self._period_s = _SECONDS[terms.period]
         self._period = self._now()
@@ -50,6 +48,13 @@ class Budget:
         self._waiting = 0
         self._settled = asyncio.Event()
         self._used = metrics.BUDGET_USED.labels(terms.of)
+        self.adopt(terms)
+
+    def adopt(self, terms: Terms) -> None:
+        """From here on on these terms, of the same period; what is spent stays spent."""
+        self._terms = terms
+        self.limit_micros = int(terms.usd * 1_000_000)
+        self._settled.set()  # there may be more now
 
     async def reserve(self, worst_micros: int) -> "Share":
         """The worst case of one call, set aside. Waits while only other calls' reservations stand in the way.
@@ -146,33 +151,25 @@ class Budgets:
     """The budgets of a policy: of streams by the hour; of tenants, tiers and in total by the day."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
-        self._streams = {
-            name: Budget(_hourly(name, stream), clock)
-            for name, stream in policy.streams.items()
-            if stream.budget is not None
-        }
-        daily = policy.budgets
-        self._tiers = {
-            tier: Budget(_daily(f"tier '{tier}'", f"tiers.{tier}", of), clock) for tier, of in daily.tiers.items()
-        }
-        self._tenants = {
-            name: Budget(_daily(f"tenant '{name}'", f"tenants.{name}", of), clock) for name, of in daily.tenants.items()
-        }
-        self._total = Budget(_daily("the whole policy", "total", daily.total), clock) if daily.total else None
+        self._clock = clock
+        self._of: dict[_Owner, Budget] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: Policy) -> None:
+        """From here on by this policy; what is spent stays spent."""
+        kept, self._of = self._of, {}
+        for owner, terms in _terms(policy):
+            budget = self._of[owner] = kept.get(owner) or Budget(terms, self._clock)
+            budget.adopt(terms)
 
     async def reserve(self, context: Context, worst_micros: int) -> Reservation:
         """As Budget.reserve, in each that applies, the narrowest first: always in this order, so that calls that hold
         one and wait for another never wait for each other."""
-        apply = (
-            self._streams.get(context.stream),
-            self._tiers.get(context.tier),
-            self._tenants.get(context.tenant),
-            self._total,
-        )
+        owners = ("stream", context.stream), ("tier", context.tier), ("tenant", context.tenant), _TOTAL
         shares: list[Share] = []
         try:
-            for budget in apply:
-                if budget is not None:
+            for owner in owners:
+                if (budget := self._of.get(owner)) is not None:
                     shares.append(await budget.reserve(worst_micros))
         except BaseException:
             Reservation(shares).settle(0)
@@ -180,24 +177,27 @@ class Budgets:
         return Reservation(shares)
 
 
-def _hourly(name: str, stream: Stream) -> Terms:
-    assert stream.budget is not None
-    key = f"streams.{name}.budget.usd_per_hour"
-    return Terms(
-        of=f"stream '{name}'",
-        usd=stream.budget.usd_per_hour,
-        period="hour",
-        key=key,
-        when_spent=stream.budget.when_spent,
-    )
+_Owner = tuple[str, str]
+_TOTAL: _Owner = ("total", "")
 
 
-def _daily(of: str, key: str, budget: DailyBudget) -> Terms:
-    return Terms(
-        of=of,
-        usd=budget.usd_per_day,
-        period="day",
-        key=f"budgets.{key}.usd_per_day",
-        when_spent=budget.when_spent,
-        warn_at=budget.warn_at,
-    )
+def _terms(policy: Policy) -> Iterator[tuple[_Owner, Terms]]:
+    for name, stream in policy.streams.items():
+        if (hourly := stream.budget) is not None:
+            key = f"streams.{name}.budget.usd_per_hour"
+            yield (
+                ("stream", name),
+                Terms(f"stream '{name}'", hourly.usd_per_hour, "hour", key, hourly.when_spent),
+            )
+    budgets = policy.budgets
+    daily: list[tuple[_Owner, str, str, DailyBudget]] = [
+        (("tier", tier), f"tier '{tier}'", f"tiers.{tier}", of) for tier, of in budgets.tiers.items()
+    ]
+    daily += [(("tenant", name), f"tenant '{name}'", f"tenants.{name}", of) for name, of in budgets.tenants.items()]
+    if budgets.total is not None:
+        daily.append((_TOTAL, "the whole policy", "total", budgets.total))
+    for owner, of, key, budget in daily:
+        yield (
+            owner,
+            Terms(of, budget.usd_per_day, "day", f"budgets.{key}.usd_per_day", budget.when_spent, budget.warn_at),
+        )

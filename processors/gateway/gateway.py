@@ -83,6 +83,10 @@ class Gateway:
     ) -> None:
         await self._client.__aexit__(kind, error, tb)
 
+    def adopt(self, policy: Policy) -> None:
+        """From here on by this policy's budgets. Its tiers and providers are those that it began with."""
+        self._budgets.adopt(policy)
+
     def api(self, tier: Tier) -> Api:
         """The API that the tier's server speaks."""
         return self._routes[tier].server.dialect.api
@@ -221,6 +225,7 @@ class Gateway:
             bill.tokens = reading.tokens
             bill.usd_micros = route.price.cost_micros(reading.tokens)
         bill.service_tier = reading.service_tier
+        bill.simulated = reading.simulated
         return reading
 
     async def _wait(self, limiter: Limiter, again: Again, tries: int) -> None:

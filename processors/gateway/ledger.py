@@ -23,6 +23,7 @@ class Bill:
     tokens: Tokens = field(default_factory=Tokens)
     service_tier: str | None = None
     reached: bool = True  # whether the provider has seen the call
+    simulated: bool = False  # whether the answer says that no model gave it
 
 
 # Looking a labelled metric up costs a microsecond, ten of them a twentieth of a call.
@@ -73,6 +74,7 @@ class Ledger:
             messages=context.messages,
             escalation=context.escalation,
             latency_ms=latency_ms,
+            simulated=bill.simulated,
         )
         _counter(metrics.MODEL_CALLS, tier, str(bill.status)).inc()
         _histogram(metrics.MODEL_SECONDS, tier).observe(latency_ms / 1000)

@@ -87,6 +87,7 @@ class Reading:
     tokens: Tokens | None  # None: the server tells no usage
     model: str | None
     service_tier: str | None
+    simulated: bool  # it says of itself that no model gave it, as that of `sluice demo` does
 
 
 def read(body: bytes, api: Api) -> Reading | None:
@@ -114,6 +115,7 @@ def _read_response(payload: Any) -> Reading | None:
         tokens=_tokens(payload.get("usage"), "input", "output"),
         model=payload.get("model"),
         service_tier=payload.get("service_tier"),
+        simulated=payload.get("simulated") is True,
     )
 
 
@@ -130,6 +132,7 @@ def _read_completion(payload: Any) -> Reading:
         tokens=_tokens(payload.get("usage"), "prompt", "completion"),
         model=payload.get("model"),
         service_tier=payload.get("service_tier"),
+        simulated=payload.get("simulated") is True,
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from processors.errors import ConfigurationError
-from streams import settings, sources, topics_admin
+from streams import kafka_security, settings, sources, topics_admin
 from streams.ingest import ingest as write
 from streams.settings import Runtime
 
@@ -36,18 +36,16 @@ def ingest(runtime: Runtime, files: tuple[Path, ...], stream: str, topic: str | 
     if topic is not None and topic not in topics:
         raise ConfigurationError(f"--topic '{topic}': stream '{stream}' reads {', '.join(topics)}.")
     target = topic or topics[0]
-    bootstrap_servers = settings.bootstrap_servers(policy.kafka)
+    brokers = kafka_security.brokers(policy.kafka)
     with Progress(
         SpinnerColumn(), TextColumn("{task.completed:,.0f} records"), TimeElapsedColumn(), console=Console(stderr=True)
     ) as progress:
         task = progress.add_task("", total=None)
 
         async def go() -> int:
-            await topics_admin.reach(bootstrap_servers)
+            await topics_admin.reach(brokers)
             records = sources.read_all(files)
-            return await write(
-                records, target, bootstrap_servers, on_written=lambda _record, _written: progress.advance(task)
-            )
+            return await write(records, target, brokers, on_written=lambda _record, _written: progress.advance(task))
 
         count = asyncio.run(go())
     click.echo(f"{count:,} records to {target}")

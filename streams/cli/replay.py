@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from processors.clock import SystemClock
 from processors.errors import ConfigurationError
 from processors.policy import Seconds
-from streams import settings, shutdown
+from streams import kafka_security, settings, shutdown
 from streams.replay import OnProgress, Report
 from streams.replay import replay as send_back
 from streams.replay_choice import Wanted, Why
@@ -103,7 +103,7 @@ def replay(
     async def go(on_progress: OnProgress) -> Report:
         with shutdown.on_signals() as stop:
             return await send_back(
-                settings.bootstrap_servers(policy.kafka),
+                kafka_security.brokers(policy.kafka),
                 policy.kafka.names,
                 {topic: name for name, spec in policy.streams.items() for topic in spec.topics},
                 wanted,

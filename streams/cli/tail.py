@@ -9,7 +9,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from processors.policy import Kafka
-from streams import settings, shutdown, topics_admin
+from streams import kafka_security, settings, shutdown, topics_admin
+from streams.brokers import Brokers
 from streams.settings import Runtime
 from topics.catalog import OWNED
 
@@ -34,13 +35,13 @@ def tail(runtime: Runtime, topic: str, from_beginning: bool, most: int | None, a
     policy = settings.given(runtime)
     kafka = policy.kafka if policy else Kafka()
     full = next((kafka.names.topic(owned) for owned in OWNED if owned.name == topic), topic)
-    asyncio.run(_tail(full, settings.bootstrap_servers(kafka), from_beginning, most, as_json))
+    asyncio.run(_tail(full, kafka_security.brokers(kafka), from_beginning, most, as_json))
 
 
-async def _tail(topic: str, bootstrap_servers: str, from_beginning: bool, most: int | None, as_json: bool) -> None:
-    await topics_admin.reach(bootstrap_servers)
+async def _tail(topic: str, brokers: Brokers, from_beginning: bool, most: int | None, as_json: bool) -> None:
+    await topics_admin.reach(brokers)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client_options,
         isolation_level="read_committed",
         enable_auto_commit=False,
         client_id="sluice-tail",

@@ -1,4 +1,4 @@
-"""`sluice topics`: creates and checks the topics that Sluice owns."""
+"""`sluice topics`: creates, checks and describes the topics that Sluice owns."""
 
 import asyncio
 import sys
@@ -6,18 +6,20 @@ import sys
 import click
 import orjson
 
-from streams import settings, topics_admin
+from streams import kafka_security, settings, topics_admin
 from streams.settings import Runtime
+from topics import strimzi
 
 
 @click.group()
 def topics() -> None:
-    """Create or check the topics that Sluice owns.
+    """Create, check or describe the topics that Sluice owns.
 
     \b
     Example:
       sluice topics apply --inputs
       sluice topics check
+      sluice topics manifest > topics.yaml
     """
 
 
@@ -35,7 +37,7 @@ def apply(runtime: Runtime, inputs: bool, as_json: bool) -> None:
     policy = settings.load(runtime.config)
     report = asyncio.run(
         topics_admin.apply(
-            settings.bootstrap_servers(policy.kafka),
+            kafka_security.brokers(policy.kafka),
             policy.kafka.names,
             partitions=policy.kafka.partitions,
             replication_factor=policy.kafka.replication_factor,
@@ -62,7 +64,7 @@ def check(runtime: Runtime, as_json: bool) -> None:
     policy = settings.load(runtime.config)
     problems = asyncio.run(
         topics_admin.check(
-            settings.bootstrap_servers(policy.kafka),
+            kafka_security.brokers(policy.kafka),
             policy.kafka.names,
             replication_factor=policy.kafka.replication_factor,
             inputs=[topic for stream in policy.streams.values() for topic in stream.topics],
@@ -74,3 +76,20 @@ def check(runtime: Runtime, as_json: bool) -> None:
         click.echo("\n".join(problems) or "all topics are as they should be")
     if problems:
         sys.exit(1)
+
+
+@topics.command()
+@click.option("--cluster", default="kafka", show_default=True, help="The name of Strimzi's Kafka resource.")
+@click.pass_obj
+def manifest(runtime: Runtime, cluster: str) -> None:
+    """Print the topics as Strimzi's KafkaTopics, for a Kafka that an operator runs. Asks no broker.
+
+    \b
+    Example:
+      sluice topics manifest --cluster kafka > topics.yaml
+    """
+    kafka = settings.load(runtime.config).kafka
+    click.echo(
+        strimzi.manifest(kafka.names, cluster=cluster, partitions=kafka.partitions, replicas=kafka.replication_factor),
+        nl=False,
+    )

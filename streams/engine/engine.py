@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from processors.clock import Clock
+from processors.metrics import expect_rejections
 from streams.engine.attempts import Attempts
 from streams.engine.broker import Broker, Membership, Producer
 from streams.engine.calls import Calls
@@ -76,6 +77,7 @@ class Engine:
         self._stopping = False
         self._polled_at = clock.monotonic()
         self._lag_reported_at = clock.monotonic()
+        expect_rejections(stage_name)
 
     def health(self) -> Health:
         """For probes; cheap."""

@@ -142,7 +142,8 @@ class InHand:
         add, finish, lanes = self._outbox.add, self.tracker.finish, self._lanes
         inherited_end = self.tracker.inherited_end
         careful = bool(self._survivors or self._refused)  # survivors leave while this goes on
-        results = self._take(records)
+        # Results of one `take` belong together. Here some of them may come to nothing, or later than the others.
+        results = [result for record in records for result in self._take((record,))] if careful else self._take(records)
         if not careful and not lanes and records[0].offset >= inherited_end and all(type(r) is tuple for r in results):
             self._outbox.extend(records, results)  # type: ignore[arg-type]
             self.done.records += len(records)

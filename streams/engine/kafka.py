@@ -17,6 +17,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
+from streams.brokers import Brokers
 from streams.engine import kafka_protocol
 from streams.engine.broker import Committed, Fenced, Listener, Membership, Producer
 from streams.engine.kafka_producer import KafkaProducer
@@ -32,24 +33,24 @@ _COMMITTED_AGAIN_SECONDS = 0.05  # a transaction's end takes milliseconds
 class KafkaBroker:
     """A `broker.Broker`. Needs Kafka 2.5 or later, or what speaks its protocol."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, brokers: Brokers) -> None:
+        self._brokers = brokers
 
     def member(self, group: str, *, session_timeout_ms: int, instance_id: str | None) -> "KafkaMember":
-        return KafkaMember(self._bootstrap_servers, group, session_timeout_ms, instance_id)
+        return KafkaMember(self._brokers, group, session_timeout_ms, instance_id)
 
     def producer(self, transactional_id: str | None, *, timeout_ms: int) -> Producer:
-        return KafkaProducer(self._bootstrap_servers, transactional_id, timeout_ms=timeout_ms)
+        return KafkaProducer(self._brokers, transactional_id, timeout_ms=timeout_ms)
 
 
 class KafkaMember:
     """A `broker.Member`."""
 
-    def __init__(self, bootstrap_servers: str, group: str, session_timeout_ms: int, instance_id: str | None) -> None:
+    def __init__(self, brokers: Brokers, group: str, session_timeout_ms: int, instance_id: str | None) -> None:
         self._group = group
         self._instance_id = instance_id
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **brokers.client_options,
             group_id=group,
             group_instance_id=instance_id,
             enable_auto_commit=False,

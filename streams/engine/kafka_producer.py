@@ -23,6 +23,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from aiokafka.structs import TopicPartition
 
+from streams.brokers import Brokers
 from streams.engine import kafka_protocol
 from streams.engine.broker import Batch, Committed, Fenced, Membership
 from topics.limits import OUTPUT_BATCH_BYTES
@@ -46,11 +47,11 @@ _GENERATION_OVER = {
 class KafkaProducer:
     """One `broker.Producer`."""
 
-    def __init__(self, bootstrap_servers: str, transactional_id: str | None, *, timeout_ms: int) -> None:
+    def __init__(self, brokers: Brokers, transactional_id: str | None, *, timeout_ms: int) -> None:
         self._id = transactional_id
         self._starting: asyncio.Future[None] | None = None
         self._producer = producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap_servers,
+            **brokers.client_options,
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
             request_timeout_ms=timeout_ms,

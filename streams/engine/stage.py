@@ -36,6 +36,9 @@ class Stage(Protocol):
         The records are of one topic: also those that were parked come as they were when they were read first. Only
         records that keep no order and that nothing is remembered of may be answered with Parked.
 
+        Where no order is kept, all that is ready goes into one transaction: an output may stand for several records
+        that are ready with it.
+
         A `Later` may raise BudgetSpent (the record waits, others go on), another AccountError (the engine pauses
         intake and tries again), ProviderUnavailable (tries again after a growing delay, within
         PROVIDER_OUTAGE_SECONDS_MAX) and AnswerError or any Exception (tries again ATTEMPTS_MAX times in all, then

@@ -21,6 +21,7 @@ import orjson
 from processors.clock import SystemClock
 from processors.errors import AnswerInvalid, AnswerRefused, ProviderUnavailable
 from streams import logs
+from streams.brokers import Brokers
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.kafka import KafkaBroker
 from streams.engine.stage import Later, Outputs
@@ -141,7 +142,7 @@ async def main(work: Work) -> None:
         stage_name="triage",
         topics={work.prefix + "in": "earliest"},
         names=names,
-        broker=HoldingBroker(KafkaBroker(work.bootstrap_servers), journal, Path(work.folder, HOLD)),
+        broker=HoldingBroker(KafkaBroker(Brokers(work.bootstrap_servers)), journal, Path(work.folder, HOLD)),
         clock=SystemClock(),
         rng=random.Random(work.name),
         dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=names.topic(DEAD_LETTERS)),

@@ -48,7 +48,7 @@ def ground(request: pytest.FixtureRequest) -> Ground:
     async def topic(name: str, partitions: int = 1, batch_bytes_max: int = BATCH_BYTES_MAX) -> str:
         return await bus.topic(name, partitions, {"max.message.bytes": str(batch_bytes_max)})
 
-    return Ground(KafkaBroker(bus.bootstrap_servers), topic, f"{bus.prefix}group")
+    return Ground(KafkaBroker(bus.brokers), topic, f"{bus.prefix}group")
 
 
 def simulated() -> Ground:

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams import topics_admin
+from streams.brokers import Brokers
 from topics.catalog import Names
 
 READ_SECONDS_MAX = 30.0
@@ -34,8 +35,12 @@ class Send:
 class Bus:
     """A broker, and the prefix that keeps one test's names apart from another's."""
 
-    bootstrap_servers: str
+    brokers: Brokers
     prefix: str
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return self.brokers.bootstrap_servers
 
     @property
     def names(self) -> Names:
@@ -45,7 +50,7 @@ class Bus:
     async def topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
         """Creates a topic; gives its full name, which can be written to at once."""
         full = self.prefix + name
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        admin = AIOKafkaAdminClient(**self.brokers.client_options)
         try:
             await admin.start()
             response = await admin.create_topics([NewTopic(full, partitions, 1, topic_configs=dict(config or {}))])
@@ -57,12 +62,12 @@ class Bus:
     async def owned(self, partitions: int = 1, inputs: Iterable[str] = ()) -> None:
         """Creates all topics that Sluice owns, and `inputs` (full names)."""
         await topics_admin.apply(
-            self.bootstrap_servers, self.names, partitions=partitions, replication_factor=1, inputs=list(inputs)
+            self.brokers, self.names, partitions=partitions, replication_factor=1, inputs=list(inputs)
         )
 
     async def produce(self, topic: str, records: Iterable[Send | bytes]) -> None:
         """Writes records in order to a topic (full name); returns when the broker has them."""
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap_servers, max_request_size=100 << 20) as producer:
+        async with AIOKafkaProducer(**self.brokers.client_options, max_request_size=100 << 20) as producer:
             sent = [
                 await producer.send(topic, r.value, r.key, partition=r.partition, headers=list(r.headers))
                 for r in (record if isinstance(record, Send) else Send(record) for record in records)
@@ -72,7 +77,7 @@ class Bus:
     async def read(self, topic: str, isolation: Isolation = "read_committed") -> list[ConsumerRecord]:
         """All records of a topic (full name) that are there now: by partition, then by offset."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap_servers,
+            **self.brokers.client_options,
             isolation_level=isolation,
             enable_auto_commit=False,
             fetch_max_wait_ms=FETCH_WAIT_MS,

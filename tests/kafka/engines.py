@@ -17,7 +17,7 @@ from processors.clock import SystemClock
 from streams import topics_admin
 from streams.engine.engine import Engine, EngineSettings
 from streams.engine.kafka import KafkaBroker
-from streams.engine.stage import Later, Outputs
+from streams.engine.stage import Later, Outputs, Stage
 from tests.kafka.bus import FETCH_WAIT_MS, Bus
 from topics import dead_letters
 from topics.catalog import DEAD_LETTERS, PARKED
@@ -104,7 +104,7 @@ class Slow:
 
 def engine(
     bus: Bus,
-    stage: FakeStage,
+    stage: Stage,
     start: Literal["earliest", "latest"] = "earliest",
     *,
     parks: bool = False,
@@ -116,7 +116,7 @@ def engine(
         stage_name="triage",
         topics={bus.prefix + "in": start},
         names=bus.names,
-        broker=KafkaBroker(bus.bootstrap_servers),
+        broker=KafkaBroker(bus.brokers),
         clock=SystemClock(),
         rng=random.Random(1),
         dead_letter=functools.partial(dead_letters.dead_letter, stage="triage", topic=bus.names.topic(DEAD_LETTERS)),
@@ -151,7 +151,7 @@ async def until(true: Callable[[], Any], what: str = "what the test waits for") 
 async def lag(bus: Bus, topic: str) -> int | None:
     """Ends of the partitions less what triage has committed, as a lag scaler computes it; None: not all committed.
     A partition that never had a record needs no commit."""
-    async with topics_admin.connected(bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(bus.brokers) as admin:
         try:
             committed = await admin.list_consumer_group_offsets(bus.names.group("triage"))
         except GroupCoordinatorNotAvailableError:  # the broker's first group: its topic is being made
@@ -183,13 +183,13 @@ async def count(bus: Bus, topic: str, at_least: int) -> None:
 async def committed(bus: Bus, topic: str, partition: int = 0) -> tuple[int, str]:
     """The group's offset and metadata; -1 where there is none."""
     at = TopicPartition(topic, partition)
-    async with topics_admin.connected(bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(bus.brokers) as admin:
         found = await admin.list_consumer_group_offsets(bus.names.group("triage"), partitions=[at])
     return found[at].offset, found[at].metadata
 
 
 async def _ends(bus: Bus, topic: str) -> dict[TopicPartition, int]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bus.bootstrap_servers, fetch_max_wait_ms=FETCH_WAIT_MS)
+    consumer = AIOKafkaConsumer(**bus.brokers.client_options, fetch_max_wait_ms=FETCH_WAIT_MS)
     async with consumer:
         await topics_admin.assign(consumer, [topic], from_beginning=False)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))

@@ -180,21 +180,23 @@ async def running(
 
 @dataclass(frozen=True, slots=True)
 class Worker(Running):
-    """`sluice run triage` as a process of its own."""
+    """`sluice run` with one stage, as a process of its own."""
 
     pid: int
     log: Path  # what it writes to standard error
 
 
 @contextlib.asynccontextmanager
-async def worker(bus: Bus, base_url: str, folder: Path, *, key: str = KEY) -> AsyncIterator[Worker]:
+async def worker(
+    bus: Bus, base_url: str, folder: Path, *, stage: Stage = "triage", key: str = KEY
+) -> AsyncIterator[Worker]:
     """A worker, ended by SIGTERM; fails where it does not end in order. Its files are in `folder`."""
     (folder / "sluice.toml").write_text(policy_text(bus))
     port, log = free_port(), folder / "worker.log"
     env = outside(bus, base_url, key) | {"SLUICE_HTTP_PORT": str(port)}
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            SLUICE, "run", "triage", cwd=folder, env=os.environ | env, stderr=stderr
+            SLUICE, "run", stage, cwd=folder, env=os.environ | env, stderr=stderr
         )
         try:
             await until(lambda: b'"running"' in log.read_bytes(), "the worker's start")

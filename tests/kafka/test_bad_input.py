@@ -112,7 +112,7 @@ class Outcome:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def outcome(kafka: LocalKafka | ContainerKafka) -> Outcome:
     """SENT, mixed in one topic a stream, through one run of triage."""
-    bus = Bus(kafka.bootstrap_servers, "shapes.")
+    bus = Bus(kafka.brokers, "shapes.")
     await pipelines.topics(bus)
     ids = []
     for name in ("logs", "mail", "chat"):

@@ -13,6 +13,7 @@ from local.standin import Fault, StandIn
 from local.standin.faults import FaultKind
 from processors.gateway.gateway import Gateway
 from streams import pipeline
+from streams.brokers import Brokers
 from tests.kafka import pipelines
 from tests.kafka.bus import Bus, Send
 from tests.kafka.engines import committed, drained, until
@@ -287,7 +288,7 @@ async def test_agents_that_get_only_garbage_say_so(bus: Bus) -> None:
     ids=["run", "ingest", "topics", "tail"],
 )
 async def test_an_unreachable_broker_is_named(tmp_path: Path, command: Sequence[str]) -> None:
-    nowhere = Bus(f"{HOST}:{free_port()}", "t.")
+    nowhere = Bus(Brokers(f"{HOST}:{free_port()}"), "t.")
     said = await run_in(nowhere, tmp_path, *command, **pipelines.outside(nowhere, f"http://{HOST}:1/v1"))
     assert said.is_refusal(), said
     assert f"no Kafka broker answers at {nowhere.bootstrap_servers}" in said.error

@@ -12,6 +12,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
 
+from streams.brokers import Brokers
 from streams.engine.broker import NOTHING_COMMITTED, Committed, Fenced, Membership
 from streams.engine.kafka import KafkaBroker, KafkaMember
 from streams.engine.kafka_producer import KafkaProducer
@@ -42,7 +43,7 @@ async def joined(
     bus: Bus, *topics: str, instance_id: str | None = None, session_timeout_ms: int = 6_000
 ) -> AsyncIterator[tuple[KafkaMember, Heard]]:
     """A member of the bus's one group, that polls nothing until a test does."""
-    member = KafkaBroker(bus.bootstrap_servers).member(
+    member = KafkaBroker(bus.brokers).member(
         bus.prefix + "group", session_timeout_ms=session_timeout_ms, instance_id=instance_id
     )
     heard = Heard()
@@ -57,9 +58,7 @@ async def joined(
 
 @contextlib.asynccontextmanager
 async def producing(bus: Bus, transactional_id: str | None = "id") -> AsyncIterator[KafkaProducer]:
-    producer = KafkaProducer(
-        bus.bootstrap_servers, transactional_id and bus.prefix + transactional_id, timeout_ms=TIMEOUT_MS
-    )
+    producer = KafkaProducer(bus.brokers, transactional_id and bus.prefix + transactional_id, timeout_ms=TIMEOUT_MS)
     try:
         await producer.start()
         yield producer
@@ -240,7 +239,7 @@ async def test_a_poll_for_nothing_is_a_poll(bus: Bus) -> None:
 
 
 async def test_no_broker_is_said_at_the_start() -> None:
-    member = KafkaBroker("127.0.0.1:1").member("group", session_timeout_ms=6_000, instance_id=None)
+    member = KafkaBroker(Brokers("127.0.0.1:1")).member("group", session_timeout_ms=6_000, instance_id=None)
     with pytest.raises(KafkaError, match="Unable to bootstrap"):
         await member.start()
     await member.stop()

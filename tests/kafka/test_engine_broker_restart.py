@@ -13,7 +13,7 @@ from tests.kafka.engines import FakeStage, Slow, drained, engine, running
 @pytest.mark.slow
 async def test_a_broker_that_is_killed_and_comes_back_loses_and_repeats_nothing() -> None:
     async with LocalKafka(settings=SOON_BACK) as kafka:
-        bus = Bus(kafka.bootstrap_servers, "t.")
+        bus = Bus(kafka.brokers, "t.")
         topic, out = await bus.topic("in", 4), await bus.topic("out", 2)
         slow = Slow(out, 0.3, every=4)
         async with running(engine(bus, FakeStage(out, slow))):

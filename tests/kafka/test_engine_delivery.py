@@ -192,7 +192,7 @@ async def test_latest_reads_partitions_that_appear_later_from_their_beginning(bu
     first = engine(bus, FakeStage(out), "latest")
     async with running(first):
         await until(lambda: first.health().joined)
-    async with topics_admin.connected(bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(bus.brokers) as admin:
         await admin.create_partitions({topic: NewPartitions(2)})
     await asyncio.sleep(0.5)
     await bus.produce(topic, [Send(b"before anyone looks", partition=1)])

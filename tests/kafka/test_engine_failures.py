@@ -19,6 +19,7 @@ from processors.errors import (
     RequestRefused,
 )
 from processors.metrics import PAUSED
+from streams.brokers import Brokers
 from streams.engine.stage import Later, Outputs
 from tests.kafka.bus import Bus, Send
 from tests.kafka.engines import FakeStage, Slow, committed, count, drained, engine, name, running, until
@@ -278,7 +279,7 @@ async def test_a_fenced_worker_rejoins_and_neither_loses_nor_repeats(bus: Bus) -
 
 
 async def test_an_unreachable_broker_is_told_at_once() -> None:
-    an_engine = engine(Bus("127.0.0.1:1", "nobody."), FakeStage("out"))
+    an_engine = engine(Bus(Brokers("127.0.0.1:1"), "nobody."), FakeStage("out"))
     with pytest.raises(KafkaError, match=r"127\.0\.0\.1', 1"):
         await an_engine.run(asyncio.Event())
 

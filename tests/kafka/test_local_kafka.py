@@ -31,7 +31,7 @@ with LocalKafka() as kafka:
 
 async def test_data_survives_a_kill_and_a_restart_at_the_same_address() -> None:
     async with LocalKafka(settings=SOON_BACK) as kafka:
-        bus, address = Bus(kafka.bootstrap_servers, "t."), kafka.bootstrap_servers
+        bus, address = Bus(kafka.brokers, "t."), kafka.bootstrap_servers
         topic = await bus.topic("survives", partitions=2)
         await bus.produce(topic, [b"before the kill"])
 
@@ -49,12 +49,12 @@ async def test_data_survives_a_kill_and_a_restart_at_the_same_address() -> None:
 
 async def test_two_at_once_and_a_named_directory_that_survives(tmp_path: Path, bus: Bus) -> None:
     async with LocalKafka(tmp_path / "data") as first:
-        other = Bus(first.bootstrap_servers, "t.")
+        other = Bus(first.brokers, "t.")
         assert other.bootstrap_servers != bus.bootstrap_servers
         topic = await other.topic("kept")
         await other.produce(topic, [b"kept"])
     async with LocalKafka(tmp_path / "data") as second:
-        assert await Bus(second.bootstrap_servers, "t.").values(topic) == [b"kept"]
+        assert await Bus(second.brokers, "t.").values(topic) == [b"kept"]
 
 
 @pytest.mark.slow
@@ -122,4 +122,4 @@ def test_the_same_broker_in_a_container() -> None:
         return await bus.values(topic)
 
     with ContainerKafka() as kafka:
-        assert asyncio.run(round_trip(Bus(kafka.bootstrap_servers, "t."))) == [b"inside"]
+        assert asyncio.run(round_trip(Bus(kafka.brokers, "t."))) == [b"inside"]

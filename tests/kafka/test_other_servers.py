@@ -22,7 +22,7 @@ from streams.settings import Runtime
 from tests.kafka import pipelines
 from tests.kafka.bus import Bus, Send
 from tests.kafka.engines import until
-from topics.catalog import ESCALATIONS_FLAGSHIP, RESOLUTIONS, SPEND, STAGES
+from topics.catalog import ESCALATIONS_FLAGSHIP, RESOLUTIONS, SPEND
 
 Json = dict[str, Any]
 
@@ -119,13 +119,13 @@ def _with_schema_of_words(body: Json) -> Json:
 
 @contextlib.asynccontextmanager
 async def running(bus: Bus, base_url: str, **env: str) -> AsyncIterator[None]:
-    """All stages, at a server of which nothing is said but its address and that it speaks Chat Completions."""
+    """All that asks models, at a server of which nothing is said but its address and its Chat Completions."""
     stop, ready = asyncio.Event(), asyncio.Event()
     outside = {"KAFKA_BOOTSTRAP_SERVERS": bus.bootstrap_servers, "OPENAI_BASE_URL": base_url, "OPENAI_API": "chat"}
     task = asyncio.create_task(
         pipeline.run(
             pipelines.policy(bus),
-            STAGES,
+            ("triage", "mini", "flagship"),
             runtime=Runtime(http_port=0),
             env=outside | env,
             clock=SystemClock(),

@@ -14,6 +14,7 @@ from local.kafka import LocalKafka
 from processors.agents.recent import Recent
 from processors.policy import Policy
 from streams import recent
+from streams.brokers import Brokers
 from tests.conftest import IN_DOCKER
 from tests.kafka.bus import SOON_BACK, Bus, Send
 from topics import limits
@@ -36,7 +37,7 @@ def policy(bus: Bus, **topics: str) -> Policy:
 async def following(bus: Bus, rules: Policy) -> AsyncIterator[Recent]:
     store, stop = Recent(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(recent.follow(store, bus.bootstrap_servers, rules, stop))
+        tasks.create_task(recent.follow(store, bus.brokers, rules, stop))
         yield store
         stop.set()
     store.close()
@@ -135,7 +136,7 @@ async def test_what_comes_faster_than_it_can_be_read_is_skipped(bus: Bus, monkey
 async def test_a_broker_that_ends_and_comes_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "RECENT_RETRY_SECONDS", 0.2)
     async with LocalKafka(settings=SOON_BACK) as kafka:
-        bus = Bus(kafka.bootstrap_servers, "t.")
+        bus = Bus(kafka.brokers, "t.")
         await bus.owned()
         logs = await bus.topic("logs")
         await bus.produce(logs, [b"disk before"])
@@ -152,7 +153,7 @@ async def test_it_waits_for_a_broker_that_is_not_there_yet_and_stops_when_told(m
     monkeypatch.setattr(limits, "RECENT_RETRY_SECONDS", 60)
     warned = asyncio.Event()
     monkeypatch.setattr(recent.log, "warning", lambda *_args, **_more: warned.set())
-    nobody: Any = Bus("127.0.0.1:1", "t.")
+    nobody: Any = Bus(Brokers("127.0.0.1:1"), "t.")
     async with asyncio.timeout(20), following(nobody, policy(nobody, logs="logs")) as store:
         await warned.wait()
         assert store.size == 0

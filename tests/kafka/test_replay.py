@@ -75,11 +75,11 @@ class Shop:
         return topic
 
     async def there(self, topic: str) -> bool:
-        async with topics_admin.connected(self.bus.bootstrap_servers) as admin:
+        async with topics_admin.connected(self.bus.brokers) as admin:
             return any(found["topic"] == topic for found in await admin.describe_topics())
 
     async def delete(self, topic: str) -> None:
-        async with topics_admin.connected(self.bus.bootstrap_servers) as admin:
+        async with topics_admin.connected(self.bus.brokers) as admin:
             await admin.delete_topics([topic])
         while await self.there(topic):  # noqa: ASYNC110 a broker sets no event
             await asyncio.sleep(0.02)
@@ -92,7 +92,7 @@ class Shop:
     async def replay(self, wanted: Wanted = Wanted(), *, dry_run: bool = False, also: str | None = None) -> Report:  # noqa: B008 frozen
         """In this process. `also`: another topic of the logs."""
         return await replays.replay(
-            self.bus.bootstrap_servers,
+            self.bus.brokers,
             self.bus.names,
             {self.logs: "logs", self.mail: "mail"} | ({also: "logs"} if also else {}),
             wanted,
@@ -215,9 +215,9 @@ async def test_a_limit_takes_some_and_the_next_run_the_others(shop: Shop) -> Non
 
 async def test_a_dry_run_writes_nothing_and_leaves_another_run_alone(shop: Shop) -> None:
     await shop.bury([Died(shop.logs, b"x")])
-    async with topics_admin.connected(shop.bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(shop.bus.brokers) as admin:
         there = await topics_admin.existing(admin, [shop.logs, shop.bus.names.topic(REPLAYS)])
-    async with sender(shop.bus.bootstrap_servers, shop.bus.names, there, SystemClock()) as other:
+    async with sender(shop.bus.brokers, shop.bus.names, there, SystemClock()) as other:
         dry = await shop.replay(dry_run=True)
         assert (dry.sent.total(), [going.letter.reason for going in dry.examples]) == (1, ["internal"])
         assert await shop.values(shop.logs) == []
@@ -301,10 +301,10 @@ async def test_dead_letters_made_anew_are_not_taken_for_those_that_went_back(sho
 
 async def test_a_run_that_another_has_fenced_says_so_and_sends_nothing_more(shop: Shop) -> None:
     await shop.bury([Died(shop.logs, b"%d" % n, key=b"%d" % n) for n in range(10)])
-    async with topics_admin.connected(shop.bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(shop.bus.brokers) as admin:
         there = await topics_admin.existing(admin, [shop.logs])
     some = (await shop.replay(dry_run=True)).examples
-    async with sender(shop.bus.bootstrap_servers, shop.bus.names, there, SystemClock()) as first:
+    async with sender(shop.bus.brokers, shop.bus.names, there, SystemClock()) as first:
         await shop.replay()
         with pytest.raises(ReplayEnded, match=r"another `sluice replay` has begun .* 0 dead letters were sent back"):
             await first.send(some)
@@ -313,9 +313,9 @@ async def test_a_run_that_another_has_fenced_says_so_and_sends_nothing_more(shop
 
 async def test_what_a_run_leaves_open_is_undone_and_sent_once(shop: Shop) -> None:
     await shop.bury([Died(shop.logs, b"%d" % n, key=b"%d" % n) for n in range(10)])
-    async with topics_admin.connected(shop.bus.bootstrap_servers) as admin:
+    async with topics_admin.connected(shop.bus.brokers) as admin:
         there = await topics_admin.existing(admin, [shop.logs])
-    async with sender(shop.bus.bootstrap_servers, shop.bus.names, there, SystemClock()) as first:
+    async with sender(shop.bus.brokers, shop.bus.names, there, SystemClock()) as first:
         producer = first._producer
         await producer.begin()
         batch = producer.create_batch()

@@ -51,6 +51,12 @@ def wait_for_output(log: Path) -> None:
     assert eventually(lambda: log.exists() and "awake" in log.read_text())
 
 
+def test_the_command_has_the_environment_that_is_given(tmp_path: Path) -> None:
+    show = [sys.executable, "-c", "import os; print(os.environ['GREETING'], 'HOME' in os.environ)"]
+    Guarded(show, log=tmp_path / "log", env={"GREETING": "hello"}).wait()
+    assert (tmp_path / "log").read_text() == "hello False\n"
+
+
 def test_close_ends_the_command_and_removes_the_directory(tmp_path: Path) -> None:
     (data := tmp_path / "data").mkdir()
     guarded = Guarded(SLEEP, log=tmp_path / "log", remove=data)

@@ -1,6 +1,8 @@
 """Kafka's jars are those of the lock or none. The repository is a directory that stands in for the download."""
 
 import hashlib
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,25 @@ def test_a_place_that_cannot_be_written_is_named_with_the_remedy(tmp_path: Path)
     (tmp_path / "file").touch()
     with pytest.raises(jars.JarsUnavailable, match=r"file/cache.* XDG_CACHE_HOME"):
         jars.fetch(lambda _: None, tmp_path / "file" / "cache")
+
+
+def test_the_jars_of_an_archive_are_in_the_folder_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name in ("connector/one.jar", "connector/README.md"):
+            archive.addfile(tarfile.TarInfo(name))
+    plugin = Jar("org.example:connector:1.0:plugin:tar.gz", hashlib.sha256(packed.getvalue()).hexdigest())
+    path = tmp_path / "plugins.lock"
+    path.write_text(f"{plugin.coordinate} {plugin.sha256}\n")
+    asked = downloads(monkeypatch, packed.getvalue())
+
+    home = jars.fetch(lambda _: None, tmp_path / "cache", lock=path, name="plugins")
+
+    assert [str(jar.relative_to(home)) for jar in home.rglob("*.*")] == ["connector/one.jar"]
+    assert plugin.file_name == "connector-1.0-plugin.tar.gz"
+    assert asked == ["org.example:connector:1.0"]
 
 
 def test_the_lock_has_the_version_that_is_named() -> None:

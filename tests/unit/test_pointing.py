@@ -28,6 +28,9 @@ usd_per_million = { input = 1, cached = 1, output = 2, as_of = 2026-11-01 }
 [tiers.mini]
 model = "gpt-5.4"
 limits = { turns = 3 }
+[[notify]]
+kind = "alertmanager"
+url = "http://alertmanager.example:9093"
 [streams.logs]
 kind = "log"
 topics = ["logs"]
@@ -58,6 +61,11 @@ def test_no_tier_asks_another_server_than_the_stand_in(policy: Policy) -> None:
     assert [tier.model for tier in tiers] == ["gpt-5.4-nano", "gpt-5.4", "gpt-5.4"]
     assert here.tiers.nano.usd_per_million == policy.tiers.nano.usd_per_million
     assert here.tiers.mini.limits.turns == 3
+
+
+def test_nobody_is_notified_of_what_is_simulated(policy: Policy) -> None:
+    assert policy.notify
+    assert pointing.at_models(policy).notify == ()
 
 
 def test_the_stand_in_serves_the_models_with_a_built_in_price() -> None:

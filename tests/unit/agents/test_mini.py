@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from processors.errors import AnswerRefused, BudgetSpent, ConfigurationError, KeyRefused, ProviderUnavailable
+from processors.metrics import RESOLUTION_SECONDS
 from tests.unit.agents.build import API, AT_MS, COUNTS, NANO, RELATED, Turn, World, escalation, judgement, world
 from tests.unit.gateway.provider import Answer, error
 from topics.messages import Escalation, Evidence, Tokens
@@ -61,6 +62,16 @@ async def test_what_mini_cannot_resolve_climbs_with_its_verdict() -> None:
     assert (mini.tier, mini.label, mini.confidence, mini.fields) == ("mini", "alert", 0.5, NANO.fields)
     assert climbing.escalated_at_ms > AT_MS - 10**12
     assert (climbing.id, climbing.text, climbing.source) == (escalation().id, escalation().text, escalation().source)
+
+
+async def test_every_run_is_timed_however_it_ends() -> None:
+    runs = RESOLUTION_SECONDS.labels(escalation().stream, "mini")
+    before = sum(bucket.get() for bucket in runs._buckets)
+    async with world(looks_then_resolves) as w:
+        await w.resolution()
+    async with world(lambda turn: turn.says(judgement(decision="escalate", confidence=0.5))) as w:
+        await w.resolver.resolve(escalation())
+    assert sum(bucket.get() for bucket in runs._buckets) == before + 2
 
 
 async def test_the_senders_trace_is_kept_and_one_is_made_where_there_is_none() -> None:

@@ -42,6 +42,7 @@ class FakeStage:
     def __init__(self, slow: Iterable[int], order: Literal["none", "key"] = "none") -> None:
         self.slow = {offset: asyncio.Event() for offset in slow}
         self.begun: list[int] = []
+        self.taken: list[int] = []  # records in each call
         self.recalled: list[int] = []
         self._order: Literal["none", "key"] = order
 
@@ -52,6 +53,7 @@ class FakeStage:
         return 0
 
     def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
+        self.taken.append(len(records))
         return [self._later(r.offset) if r.offset in self.slow else outputs(r.offset) for r in records]
 
     def _later(self, offset: int) -> Later:
@@ -247,6 +249,20 @@ async def test_done_and_open_records_that_alternate_are_recalled_and_taken_in_th
         await settle()
         assert (stage.recalled, stage.begun) == ([0, 2, 4], [1, 3, 5])
         assert await life.published() == [6, 7]
+
+
+async def test_what_a_first_life_left_open_is_taken_record_by_record() -> None:
+    """One output may stand for all that is ready in one batch: here some of it is ready and comes to nothing."""
+    stage = FakeStage({1})
+    async with maker(stage) as make:
+        first = await make()
+        first.in_hand.take(records(0, 1, 2))
+        await settle()
+        stage.taken.clear()
+        second = await make()
+        second.in_hand.take(records(0, 1, 2))
+        second.in_hand.take(records(3, 4))
+        assert stage.taken == [1, 1, 1, 2]
 
 
 async def test_a_rejected_record_is_a_dead_letter() -> None:

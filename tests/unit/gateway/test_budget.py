@@ -180,3 +180,21 @@ async def test_a_day_s_budget_warns_once_when_most_of_it_is_spent(caplog: pytest
         (await purses.reserve(call_of(), 10)).settle(10)
     (told,) = caplog.messages
     assert "the whole policy has spent 59% of its $0.0001 this day (budgets.total.usd_per_day)" in told
+
+
+async def test_another_policy_changes_the_limit_and_keeps_what_is_spent() -> None:
+    purses = Budgets(policy("http://localhost", budgets={"total": micros(100)}), TickingClock())
+    (await purses.reserve(call_of(), 100)).settle(90)
+    waiting = await purses.reserve(call_of(), 10)
+    second = asyncio.ensure_future(purses.reserve(call_of(), 5))
+    await asyncio.sleep(0)
+    assert not second.done()
+    purses.adopt(policy("http://localhost", budgets={"total": micros(200), "tenants": {"acme": micros(20)}}))
+    (await asyncio.wait_for(second, 5)).settle(5)
+    waiting.settle(10)
+    with pytest.raises(BudgetSpent, match="tenant 'acme'"):
+        await purses.reserve(call_of(), 21)
+    with pytest.raises(BudgetSpent, match=r"the whole policy has spent \$0\.000105 of its \$0\.000200"):
+        await purses.reserve(call_of(tenant="other"), 96)
+    purses.adopt(policy("http://localhost"))
+    await purses.reserve(call_of(), 10**9)

@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaTimeoutError
 
 from streams import spend
+from streams.brokers import Brokers
 from topics import limits
 from topics.catalog import Names
 from topics.messages import Spend, Tokens
@@ -80,7 +81,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def write(*calls: Spend) -> None:
-    async with asyncio.timeout(5), spend.writer("unused", Names("sluice.")) as record:
+    async with asyncio.timeout(5), spend.writer(Brokers("unused:9092"), Names("sluice.")) as record:
         for one in calls:
             record(one)
 
@@ -116,7 +117,7 @@ async def test_what_is_beyond_the_limit_is_logged_while_the_broker_is_away(
 ) -> None:
     monkeypatch.setattr(limits, "SPEND_QUEUE_MAX", 2)
     producer.away = True
-    async with spend.writer("unused", Names("sluice.")) as record:
+    async with spend.writer(Brokers("unused:9092"), Names("sluice.")) as record:
         for number in range(3):
             record(call(number))
             await asyncio.sleep(0.01)
@@ -126,7 +127,7 @@ async def test_what_is_beyond_the_limit_is_logged_while_the_broker_is_away(
 
 async def test_what_was_spent_before_an_error_is_written_all_the_same(producer: FakeProducer) -> None:
     async def fail() -> None:
-        async with spend.writer("unused", Names("sluice.")) as record:
+        async with spend.writer(Brokers("unused:9092"), Names("sluice.")) as record:
             record(call(1))
             raise ZeroDivisionError
 

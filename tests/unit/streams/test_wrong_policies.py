@@ -317,10 +317,68 @@ WRONG = [
         ("line 10: streams.logs.session: judging log lines by session is not in this version. Remove the key."),
     ),
     (
+        beside('[[notify]]\nkind = "email"\n'),
+        "line 11: notify.0.kind: 'email' does not do: write 'alertmanager', 'slack', 'pagerduty' or 'webhook'.",
+    ),
+    (
         beside('[[notify]]\nkind = "slack"\n'),
         (
-            "line 10: notify: sending alerts to Alertmanager, Slack, PagerDuty and webhooks is not in this "
-            "version. Remove the key."
+            'line 10: notify.0.url_env: kind "slack" needs it: name the variable that holds the incoming webhook\'s '
+            "URL, which is a secret"
+        ),
+    ),
+    (
+        beside('[[notify]]\nkind = "slack"\nurl_env = "SLACK_URL"\nurl = "https://hooks.slack.com/services/T/B/x"\n'),
+        ('line 13: notify.0.url: kind "slack" has no use for it: remove it. This kind takes url_env, pages_per_hour'),
+    ),
+    (
+        beside('[[notify]]\nkind = "pagerduty"\nsecret_env = "KEY"\n'),
+        (
+            'line 10: notify.0.routing_key_env: kind "pagerduty" needs it: name the variable that holds the '
+            "integration's routing key"
+        ),
+    ),
+    (
+        beside('[[notify]]\nkind = "webhook"\nurl = "https://example.org"\n'),
+        ('line 10: notify.0.secret_env: kind "webhook" needs it: name the variable that holds the signing secret'),
+    ),
+    (
+        beside('[[notify]]\nkind = "alertmanager"\nurl = "http://am:9093"\npages_per_hour = 5\n'),
+        (
+            'line 13: notify.0.pages_per_hour: kind "alertmanager" has no use for it: remove it. This kind takes url, '
+            "repeat"
+        ),
+    ),
+    (
+        beside('[[notify]]\nkind = "alertmanager"\nurl = "alertmanager:9093"\n'),
+        (
+            "line 12: notify.0.url: 'alertmanager:9093' is no address: write http://… or https://…, or name a "
+            "variable as ${NAME}"
+        ),
+    ),
+    (
+        beside('[[notify]]\nkind = "alertmanager"\nurl = "http://am:9093"\nwhen = { streams = ["mail"] }\n'),
+        "line 13: notify.0.when: there is no stream 'mail': use logs",
+    ),
+    (
+        beside('[[notify]]\nkind = "alertmanager"\nurl = "http://am:9093"\nrepeat = "1ms"\n'),
+        "line 13: notify.0.repeat: '1ms' does not do: it has to be 0.5 or more.",
+    ),
+    (
+        beside(
+            '[[notify]]\nkind = "alertmanager"\nurl = "http://am:9093"\n'
+            "silences = [{ labels = {}, until = 2026-12-01T06:00:00Z }]\n"
+        ),
+        "line 13: notify.0.silences.0.labels: {} does not do: it needs at least 1, and has 0. Add to it.",
+    ),
+    (
+        beside(
+            '[[notify]]\nkind = "alertmanager"\nurl = "http://am:9093"\n'
+            'silences = [{ labels = { team = "x" }, until = 2026-12-01T06:00:00 }]\n'
+        ),
+        (
+            "line 13: notify.0.silences.0.until: datetime.datetime(2026, 12, 1, 6, 0) does not do: input should have "
+            "timezone info."
         ),
     ),
     (

@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.topics.values import ANY
 from topics import codec, schemas
-from topics.catalog import DEAD_LETTERS, OWNED, PARKED, Names, Topic
+from topics.catalog import DEAD_LETTERS, NOTIFY_DEAD_LETTERS, PARKED, PUBLISHED, Names, Topic
 from topics.compatibility import breaking_changes
 
 FOLDER = Path(__file__).parents[3] / "docs" / "schemas"
-WITH_VALUES = [topic for topic in OWNED if topic.value is not None]
+WITH_VALUES = [topic for topic in PUBLISHED if topic.value is not None]
 
 
 @pytest.mark.parametrize("name", sorted(schemas.published()))
@@ -102,7 +102,7 @@ def test_every_reference_of_asyncapi_resolves() -> None:
         assert resolved(DOCUMENT, ref) is not None
 
 
-@pytest.mark.parametrize("topic", OWNED, ids=lambda topic: topic.name)
+@pytest.mark.parametrize("topic", PUBLISHED, ids=lambda topic: topic.name)
 def test_every_topic_is_a_channel_with_its_name_key_and_configuration(topic: Topic) -> None:
     channel = DOCUMENT["channels"][topic.name]
     assert channel["address"] == f"acme.{topic.name}"
@@ -112,7 +112,7 @@ def test_every_topic_is_a_channel_with_its_name_key_and_configuration(topic: Top
     (message,) = (resolved(DOCUMENT, one["$ref"]) for one in channel["messages"].values())
     assert message["bindings"]["kafka"]["key"]["description"] == topic.key
     headers = message["headers"]["properties"]
-    assert ("sluice.reason" in headers) == (topic is DEAD_LETTERS)
+    assert ("sluice.reason" in headers) == (topic in (DEAD_LETTERS, NOTIFY_DEAD_LETTERS))
     assert ("sluice.parked.until" in headers) == (topic is PARKED)
     assert ("ce_id" in headers) == (topic.value is not None)
     assert ("payload" in message) == (topic.value is not None)

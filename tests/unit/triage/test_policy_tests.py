@@ -103,4 +103,4 @@ async def test_without_a_model_nothing_is_tested():
         raise ProviderUnavailable("down")
 
     with pytest.raises(ProviderUnavailable, match="down"):
-        await results(FakeNano(down), {"stream": "logs", "text": "a", "expect": {}})
+        await results(FakeNano(down), {"stream": "logs", "text": "a", "expect": {"label": "alert"}})

@@ -1,0 +1,1 @@
+"""Who hears of alerts besides the topic. No Kafka in here."""
