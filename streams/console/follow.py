@@ -6,7 +6,6 @@ CONSOLE_DECISIONS_PER_SECOND_MAX a part is passed over, and counted by its offse
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from processors.clock import Clock
 from streams import topics_admin
 from streams.brokers import Brokers
+from streams.console.going import keep_going, let_go
 from streams.console.view import View
 from topics import limits
 from topics.catalog import (
@@ -32,8 +32,6 @@ from topics.catalog import (
     Names,
     Topic,
 )
-
-log = logging.getLogger("sluice.console")
 
 _REST: Final = (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, ALERTS, SPEND, DEAD_LETTERS)
 _LOOKBACK: Final[Mapping[str, int]] = {
@@ -58,7 +56,9 @@ async def _follow(view: View, brokers: Brokers, names: Names, clock: Clock, topi
     """What was read is not read again after a failure: the reader goes on where it was."""
     reader = _Reader(view, names, clock, topics)
     view.troubles[reader.name] = "not connected to Kafka yet"
-    while True:
+
+    async def run() -> None:
+        await topics_admin.reach(brokers)
         consumer = AIOKafkaConsumer(
             **brokers.client_options,
             client_id="sluice-console",
@@ -70,16 +70,15 @@ async def _follow(view: View, brokers: Brokers, names: Names, clock: Clock, topi
             metadata_max_age_ms=int(limits.CONSOLE_METADATA_SECONDS * 1000),
         )
         try:
-            await topics_admin.reach(brokers)
             await consumer.start()
             await reader.run(consumer)
-        except Exception as error:  # noqa: BLE001 a page that tells what it lacks is better than none
-            view.troubles[reader.name] = str(error) or repr(error)
-            log.warning("the console reads nothing for now", extra={"error": repr(error)})
-            await clock.sleep(limits.CONSOLE_RETRY_SECONDS)
         finally:
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+            await let_go(consumer)
+
+    def failed(why: str) -> None:
+        view.troubles[reader.name] = why
+
+    await keep_going(run, clock, otherwise="the console reads nothing for now", on_failure=failed)
 
 
 @dataclass(slots=True)

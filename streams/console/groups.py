@@ -15,6 +15,7 @@ Partition = tuple[str, int]
 Verdict = Literal["unknown", "idle", "keeping up", "catching up", "falling behind", "standing still", "nobody"]
 
 _RATE_LOOKS = 4  # a rate is of so many looks: twelve seconds
+_AGE_S_MAX = 15.0  # of a look; an older one says nothing of now
 _LAG_NOTICED = 50  # records: with fewer, nobody needs to be told of a trend
 _BEHIND_S = 10.0  # of work that is still there: less is in hand, or will be in the next batch
 
@@ -102,15 +103,16 @@ class Groups:
         last, lags = looks[-1], self._lags(looks[-1])
         parked = sum(lag for (topic, _), lag in lags.items() if topic == self._parked)
         lag, done_per_s = sum(lags.values()) - parked, _per_s(looks, _done)
+        age_s = self._clock.time() - last.at_s
         drain_s = lag / done_per_s if done_per_s > 0 else None
         return {
-            "verdict": self._verdict(looks, lag, done_per_s),
+            "verdict": "unknown" if age_s > _AGE_S_MAX else self._verdict(looks, lag, done_per_s),
             "lag": lag,
             "parked": parked if stage == "triage" else None,
             "per_s": done_per_s,
             "came_per_s": _per_s(looks, _came),
             "drain_s": None if drain_s is None else round(drain_s, 1),
-            "age_s": round(self._clock.time() - last.at_s, 1),
+            "age_s": round(age_s, 1),
             "workers": len(last.members),
             "series": list(_rates(looks, _done)),
             "partitions": [

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections import deque
 from collections.abc import Iterable
@@ -15,10 +14,9 @@ from processors.normalise.normaliser import normaliser_for
 from processors.policy import Policy
 from streams import topics_admin
 from streams.brokers import Brokers
+from streams.console.going import keep_going, let_go
 from topics import limits
 from topics.records import Record
-
-log = logging.getLogger("sluice.console")
 
 _SECONDS_MAX = 3.0  # one sample
 _FETCH_WAIT_MS = 50
@@ -52,7 +50,8 @@ class Sizes:
 
 async def sample(sizes: Sizes, brokers: Brokers, policy: Policy, clock: Clock, rng: random.Random) -> None:
     """Until cancelled. Best effort, as what it is for is an estimate."""
-    while True:
+
+    async def run() -> None:
         consumer = AIOKafkaConsumer(
             **brokers.client_options,
             client_id="sluice-console-sizes",
@@ -65,13 +64,12 @@ async def sample(sizes: Sizes, brokers: Brokers, policy: Policy, clock: Clock, r
             await consumer.start()
             while True:
                 await _round(sizes, consumer, brokers, policy, rng)
-                await clock.sleep(limits.CONSOLE_SIZES_SECONDS if any(map(sizes.count, policy.streams)) else 2.0)
-        except Exception as error:  # noqa: BLE001
-            log.warning("the size of messages is not sampled for now", extra={"error": repr(error)})
-            await clock.sleep(limits.CONSOLE_RETRY_SECONDS)
+                seen = any(map(sizes.count, policy.streams))
+                await clock.sleep(limits.CONSOLE_SIZES_SECONDS if seen else limits.CONSOLE_RETRY_SECONDS)
         finally:
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+            await let_go(consumer)
+
+    await keep_going(run, clock, otherwise="the size of messages is not sampled for now")
 
 
 async def _round(

@@ -1,30 +1,29 @@
 """Looks at offsets and members of the stages' groups, every few seconds, as an administrator would."""
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocol
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from processors.clock import Clock
 from streams import topics_admin
 from streams.brokers import Brokers
+from streams.console.going import keep_going, let_go
 from streams.console.groups import Groups, Look, Member, Partition
 from topics.catalog import Names, Stage
-from topics.limits import CONSOLE_LAG_SECONDS, CONSOLE_METADATA_SECONDS, CONSOLE_RETRY_SECONDS
-
-log = logging.getLogger("sluice.console")
+from topics.limits import CONSOLE_LAG_SECONDS, CONSOLE_METADATA_SECONDS
 
 _UUID_CHARS = 37  # and the hyphen before it
 
 
 async def watch(groups: Groups, brokers: Brokers, names: Names, clock: Clock) -> None:
     """Until cancelled. A broker that is away is waited for; what was seen last stays, with its age."""
-    while True:
+
+    async def run() -> None:
         consumer = AIOKafkaConsumer(
             **brokers.client_options, client_id="sluice-console-lag", isolation_level="read_committed"
         )
@@ -32,12 +31,10 @@ async def watch(groups: Groups, brokers: Brokers, names: Names, clock: Clock) ->
             async with topics_admin.connected(brokers) as admin:
                 await consumer.start()
                 await _Watch(groups, admin, consumer, names, clock).run()
-        except Exception as error:  # noqa: BLE001 a page that shows what it can is better than none
-            log.warning("lag and workers are not seen for now", extra={"error": repr(error)})
-            await asyncio.sleep(CONSOLE_RETRY_SECONDS)
         finally:
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+            await let_go(consumer)
+
+    await keep_going(run, clock, otherwise="lag and workers are not seen for now")
 
 
 class _Watch:
@@ -56,9 +53,10 @@ class _Watch:
             now_s = self._clock.monotonic()
             if now_s - asked_s >= CONSOLE_METADATA_SECONDS or not all(there.values()):
                 asked_s, there = now_s, await self._partitions()
-            for stage in self._groups.stages:
-                if there[stage]:
-                    self._groups.looked(stage, await self._look(stage, there[stage]))
+            with contextlib.suppress(GroupCoordinatorNotAvailableError):  # until a new cluster has its first group
+                for stage in self._groups.stages:
+                    if there[stage]:
+                        self._groups.looked(stage, await self._look(stage, there[stage]))
             await self._clock.sleep(CONSOLE_LAG_SECONDS)
 
     async def _partitions(self) -> dict[Stage, list[TopicPartition]]:

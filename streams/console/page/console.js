@@ -109,16 +109,18 @@ function drawShort(state) {
   const where = stages.filter((name) => flow[name].verdict === worst);
   const lag = stages.reduce((sum, name) => sum + (flow[name].lag || 0), 0);
   const stage = flow[where[0]];
-  if (!worst) answer("a-pace", "good", "Yes", `lag ${plural(lag, "record")}; ${rate(flow.inputs.per_s)}/s come in`);
+  if (state.trouble) answer("a-pace", "", "–", "not known while Kafka cannot be read");
+  else if (!worst) answer("a-pace", "good", "Yes", `lag ${plural(lag, "record")}; ${rate(flow.inputs.per_s)}/s come in`);
   else if (worst === "unknown") answer("a-pace", "", "–", "offsets are not known yet");
   else if (worst === "nobody") answer("a-pace", "bad", "No worker", `${where.join(", ")}: ${plural(stage.lag, "record")} and nobody there. sluice run ${where[0]}`);
   else if (worst === "catching up") answer("a-pace", "warn", "Catching up", `${where.join(", ")}: ${plural(stage.lag, "record")} behind, ${span(stage.drain_s)} of work`);
   else answer("a-pace", "bad", worst === "standing still" ? "Standing still" : "Falling behind", `${where.join(", ")}: ${plural(stage.lag, "record")} behind`);
 
   const by = Object.entries(state.alerts.firing_by_severity);
-  const mood = by.some(([severity]) => severity === "critical" || severity === "error") ? "bad" : by.length ? "warn" : "good";
+  const mood = state.trouble ? "" : by.some(([severity]) => severity === "critical" || severity === "error") ? "bad" : by.length ? "warn" : "good";
   const sum = by.map(([severity, n]) => `${count(n)} ${severity}`).join(", ");
-  answer("a-firing", mood, count(state.alerts.firing), sum || (state.alerts.resolved ? `nothing now; ${count(state.alerts.resolved)} resolved` : "nothing, and nothing before"));
+  if (state.trouble && !state.alerts.firing) answer("a-firing", "", "–", "not known while Kafka cannot be read");
+  else answer("a-firing", mood, count(state.alerts.firing), sum || (state.alerts.resolved ? `nothing now; ${count(state.alerts.resolved)} resolved` : "nothing, and nothing before"));
   say(state.alerts.firing, sum);
 
   const money = state.money, hourly = (value) => (value * 3600) / money.seconds;
@@ -232,7 +234,7 @@ function drawInbox(state) {
     (alert) => newRow(`#/alerts/${encodeURIComponent(alert.id)}`), updateAlert);
   put($("inbox-count"), total ? `${count(state.alerts.firing)} firing, ${count(state.alerts.resolved)} resolved` : "");
   $("alerts-empty").hidden = total > 0;
-  put($("alerts-empty"), "No alert so far. Labels with a severity raise one when `fire_at` messages agree within `window` ([streams.NAME.alerts]).");
+  put($("alerts-empty"), state.trouble ? "Nothing was read yet." : "No alert so far. Labels with a severity raise one when fire_at messages agree within a window: [streams.NAME.alerts] in the policy.");
   $("alerts-more").hidden = listed.length + older.length >= total || total <= listed.length;
 
   list($("climbed"), state.climbed, (message) => message.id, (message) => newRow(`#/messages/${path(message.id)}`), updateMessage);
@@ -271,7 +273,7 @@ function drawFigures(state) {
     ["in all", money.usd.nano + agents, "sum"], ["one nano call each, instead of triage", money.one_call_each_usd, "each"]];
   const times = money.one_call_each_usd != null && money.usd.nano > 0 ? money.one_call_each_usd / money.usd.nano : null;
   put($("times"), times == null ? "" : times >= 1.05 ? `One call each would cost ${times.toFixed(1)} times what triage does.`
-    : times > 0.95 ? "One call each would cost the same as triage." : "One call each would cost less than triage does: the messages of a batch are few at this rate, and its prompt says more.");
+    : times > 0.95 ? "One call each would cost the same as triage." : "One call each would cost less than triage does at this rate: batches are small, and triage asks for fields and summaries besides.");
   list($("money"), rows, (line) => line[0], (line) => el("tr", { class: line[2] || null }, el("td", { class: "text" }, line[0]), el("td"), el("td")),
     (node, line) => { put(node.children[1], usd(line[1])); put(node.children[2], hourly(line[1])); });
   const explained = reckoned(state);

@@ -15,7 +15,7 @@ def look(at_s: float, done: int, end: int, *, members: tuple[Member, ...] = (TRI
 
 
 def verdict(*looks: Look) -> str:
-    groups = Groups(build.policy(), ManualClock())
+    groups = Groups(build.policy(), ManualClock(looks[-1].at_s + 1 if looks else 0))
     for one in looks:
         groups.looked("triage", one)
     return str(groups.state()["triage"]["verdict"])
@@ -36,6 +36,12 @@ def verdict(*looks: Look) -> str:
 )
 def test_verdicts(looks: list[Look], told: str) -> None:
     assert verdict(*looks) == told
+
+
+def test_an_old_look_says_nothing_of_now() -> None:
+    groups = Groups(build.policy(), ManualClock(60))
+    groups.looked("triage", look(40, 5, 5))
+    assert groups.state()["triage"]["verdict"] == "unknown"
 
 
 def test_rates_and_lag() -> None:
@@ -64,7 +70,7 @@ def test_a_group_that_has_committed_nothing_begins_where_the_policy_says() -> No
 
 def test_what_is_parked_is_no_lag() -> None:
     logs, parked = ("logs", 0), ("sluice.parked", 0)
-    groups = Groups(build.policy(), ManualClock())
+    groups = Groups(build.policy(), ManualClock(0))
     ends = {logs: 5, parked: 9}
     groups.looked(
         "triage", Look(at_s=0, first=dict.fromkeys(ends, 0), end=ends, committed={logs: 5}, members=(TRIAGE,))

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import orjson
 import pytest
 
 from processors.errors import ConfigurationError
@@ -116,3 +117,14 @@ def test_the_json_in_an_answer(text: str, found: str) -> None:
 )
 def test_garbage_is_no_reply(body: bytes, api: str) -> None:
     assert read(body, "chat" if api == "chat" else "responses") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "simulated"), [({"simulated": True}, True), ({"simulated": "yes"}, False), ({}, False)]
+)
+def test_an_answer_may_say_of_itself_that_no_model_gave_it(said: dict[str, object], simulated: bool) -> None:
+    responses = read(orjson.dumps({"output": [], **said}), "responses")
+    chat = read(orjson.dumps({"choices": [{"message": {"content": "text"}}], **said}), "chat")
+    assert responses is not None
+    assert chat is not None
+    assert (responses.simulated, chat.simulated) == (simulated, simulated)
