@@ -127,7 +127,7 @@ async def test_at_least_once_loses_nothing(begin: Begin, judge: Judge) -> None:
 
 
 async def test_many_partitions_that_share_a_producer(begin: Begin, judge: Judge) -> None:
-    async with begin(Plan(records=40_000, seconds=40, partitions=24, order="key")) as trial:
+    async with begin(Plan(records=40_000, seconds=90, partitions=24, order="key")) as trial:
         fleet = trial.fleet
         for _ in range(2):
             await fleet.start()
