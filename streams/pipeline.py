@@ -29,12 +29,14 @@ from processors.notify.notifier import Notifier
 from processors.policy import Policy, Stream
 from processors.signals import Signals
 from processors.triage import Triage
+from streams import framed as framed_values
 from streams import kafka_security, probes, recent, reload, spend, topics_admin
 from streams.brokers import Brokers
 from streams.engine.engine import Engine, EngineSettings, Health
 from streams.engine.kafka import KafkaBroker
 from streams.engine.room import Room
 from streams.engine.stage import Stage
+from streams.framed import Framed
 from streams.notify import NotifyStage
 from streams.settings import Runtime
 from streams.stages import AgentStage, TriageStage
@@ -77,8 +79,9 @@ async def run(
         if any(stage not in _WITHOUT_MODELS for stage in stages):
             on_spend = await open_.enter_async_context(spend.writer(brokers, names))
             gateway = await open_.enter_async_context(Gateway(policy, env=env, clock=clock, rng=rng, on_spend=on_spend))
+        framed = None if gateway is None else await open_.enter_async_context(framed_values.of(policy, env, clock))
         if "triage" in stages and gateway is not None:
-            wired["triage"] = _triage(policy, gateway, clock, rng, open_)
+            wired["triage"] = _triage(policy, gateway, framed, clock, rng, open_)
         if (agents := [tier for tier in get_args(AgentTier) if tier in stages]) and gateway is not None:
             recents = Recent()
             open_.callback(recents.close)
@@ -129,7 +132,7 @@ async def run(
         served = asyncio.Event()  # what only serves the stages ends after them
         async with asyncio.TaskGroup() as tasks:
             if recents is not None:
-                tasks.create_task(recent.follow(recents, brokers, policy, served))
+                tasks.create_task(recent.follow(recents, brokers, policy, served, framed))
             if policy_file is not None:
                 tasks.create_task(reload.follow(reload.Watched(policy_file, policy, adopt), served))
             async with asyncio.TaskGroup() as running:
@@ -157,7 +160,14 @@ class _Wired:
     dead_letters: catalog.Topic = catalog.DEAD_LETTERS
 
 
-def _triage(policy: Policy, gateway: Gateway, clock: Clock, rng: random.Random, open_: AsyncExitStack) -> _Wired:
+def _triage(
+    policy: Policy,
+    gateway: Gateway,
+    framed: Framed | None,
+    clock: Clock,
+    rng: random.Random,
+    open_: AsyncExitStack,
+) -> _Wired:
     """inputs → decisions, escalations.*; one memory for all streams."""
     memory = Memory(limits.MEMORY_ENTRIES_MAX)
     alive: WeakSet[Triage] = WeakSet()  # one that was replaced is there as long as a message waits for it
@@ -176,7 +186,7 @@ def _triage(policy: Policy, gateway: Gateway, clock: Clock, rng: random.Random, 
     for name, stream in policy.streams.items():
         triage, normaliser = triage_of(name, stream, policy), normaliser_for(name, stream)
         topics |= dict.fromkeys(stream.topics, (normaliser, triage, stream.ordered))
-    stage = TriageStage(policy.kafka.names, topics, clock)
+    stage = TriageStage(policy.kafka.names, topics, clock, framed)
     running = dict(policy.streams)
 
     def adopt(new: Policy) -> None:

@@ -17,13 +17,18 @@ from processors.items import Item
 from processors.normalise.normaliser import Normaliser, normaliser_for
 from processors.policy import Policy
 from streams.brokers import Brokers
+from streams.framed import Framed
 from topics import limits
 from topics.catalog import DECISIONS
+from topics.messages import Rejected
+from topics.records import Record
 
 log = logging.getLogger("sluice.recent")
 
 
-async def follow(store: Recent, brokers: Brokers, policy: Policy, stop: asyncio.Event) -> None:
+async def follow(
+    store: Recent, brokers: Brokers, policy: Policy, stop: asyncio.Event, framed: Framed | None = None
+) -> None:
     """Feeds `store` until `stop` is set.
 
     Waits for a broker that is away; finds new partitions within RECENT_METADATA_SECONDS. Cancelled, it leaves nothing.
@@ -46,7 +51,7 @@ async def follow(store: Recent, brokers: Brokers, policy: Policy, stop: asyncio.
         )
         try:
             await consumer.start()
-            await _Feed(store, consumer, normalisers, decisions).run(stop)
+            await _Feed(store, consumer, normalisers, decisions, framed).run(stop)
         except Exception as error:  # noqa: BLE001 the feed is best effort: agents go on without it
             log.warning("recent messages are not followed for now", extra={"error": repr(error)})
             await _pause(stop, limits.RECENT_RETRY_SECONDS)
@@ -58,12 +63,18 @@ class _Feed:
     """What one consumer reads, into the store."""
 
     def __init__(
-        self, store: Recent, consumer: AIOKafkaConsumer, normalisers: Mapping[str, Normaliser], decisions: str
+        self,
+        store: Recent,
+        consumer: AIOKafkaConsumer,
+        normalisers: Mapping[str, Normaliser],
+        decisions: str,
+        framed: Framed | None,
     ) -> None:
         self._store = store
         self._consumer = consumer
         self._normalisers = normalisers
         self._decisions = decisions
+        self._framed = framed
         self._next: dict[TopicPartition, int] = {}  # the offset to be read next
         self._passed_over: set[TopicPartition] = set()  # earlier records exist that were not read
 
@@ -74,7 +85,7 @@ class _Feed:
                 await self._go_back(assigned, limits.RECENT_LOOKBACK_RECORDS)
             polled = await self._consumer.getmany(timeout_ms=500)
             for partition, records in polled.items():
-                self._take(partition, records)
+                await self._take(partition, records)
             if self._behind() > limits.RECENT_LOOKBACK_RECORDS:  # new messages tell an agent more than old ones
                 await self._go_back(assigned, limits.RECENT_LOOKBACK_RECORDS // 2)
             await _pause(stop, sum(map(len, polled.values())) / limits.RECENT_RECORDS_PER_SECOND_MAX)
@@ -95,7 +106,7 @@ class _Feed:
         ends = ((self._consumer.highwater(partition), offset) for partition, offset in self._next.items())
         return sum(max(end - offset, 0) for end, offset in ends if end is not None)
 
-    def _take(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
+    async def _take(self, partition: TopicPartition, records: Sequence[ConsumerRecord]) -> None:
         self._next[partition] = records[-1].offset + 1
         if partition.topic == self._decisions:
             self._store.label(_labels(records))
@@ -103,7 +114,10 @@ class _Feed:
         if partition in self._passed_over:
             self._passed_over.remove(partition)
             self._store.incomplete_until(records[0].timestamp)
-        small = (record for record in records if len(record.value or b"") <= limits.RECENT_VALUE_BYTES_MAX)
+        small: Sequence[Record] = [r for r in records if len(r.value or b"") <= limits.RECENT_VALUE_BYTES_MAX]
+        if self._framed is not None:
+            plain = [await self._framed.natural(record) for record in small]
+            small = [record for record in plain if not isinstance(record, Rejected)]
         read = map(self._normalisers[partition.topic].read, small)
         self._store.add(item for item in read if isinstance(item, Item))
 

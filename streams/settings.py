@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from processors.errors import ConfigurationError
 from processors.placeholders import resolve
-from processors.policy import LATER, NAME_PATTERN, Kafka, KafkaSecurity, Misfit, Policy
+from processors.policy import LATER, NAME_PATTERN, Kafka, Misfit, Policy
 from topics import limits
 
 Path_ = tuple[str | int, ...]
@@ -112,9 +112,11 @@ def load(path: Path) -> Policy:
         raise ConfigurationError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     policy = parse(text, path)
     agents = _from_folder(policy.agents, ["runbooks"], path.parent)
-    files = [name for name in KafkaSecurity.model_fields if name.endswith("_file")]
-    security = _from_folder(policy.kafka.security, files, path.parent)
-    kafka = policy.kafka.model_copy(update={"security": security})
+    connecting = {
+        key: _from_folder(model, [name for name in type(model).model_fields if name.endswith("_file")], path.parent)
+        for key, model in (("security", policy.kafka.security), ("schema_registry", policy.kafka.schema_registry))
+    }
+    kafka = policy.kafka.model_copy(update=connecting)
     return policy.model_copy(update={"agents": agents, "kafka": kafka})
 
 

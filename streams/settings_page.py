@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from processors.policy import LATER, Policy
 from streams.kafka_security import VARIABLES
+from streams.registry_access import URL, USER_INFO
 from streams.settings import Runtime
 
 _INTRO = """\
@@ -22,6 +23,8 @@ Made from the types in `processors/policy.py` and `streams/settings.py` by `pyth
 _ELSEWHERE = (
     "| `KAFKA_BOOTSTRAP_SERVERS` | text | | `host:port`, several with commas |",
     *(f"| `{name}` | text | | Where the policy has no `kafka.security.{key}` |" for key, name in VARIABLES.items()),
+    f"| `{URL}` | text | | Where the policy has no `kafka.schema_registry.url` |",
+    f"| `{USER_INFO}` | `user:password` | | Where it has no `kafka.schema_registry.username` |",
     "| `OPENAI_API_KEY` | text | | The key of provider `openai`, unless `api_key_env` names another variable |",
     "| `OPENAI_BASE_URL` | text | the vendor's | Another OpenAI-compatible server, up to `/v1` |",
     "| `OPENAI_API` | `responses`, `chat` | `responses` | `chat` for servers without a Responses API |",

@@ -19,6 +19,7 @@ from processors.policy import Policy, Stream
 from processors.triage import Triage
 from streams import topics_admin
 from streams.brokers import Brokers
+from streams.framed import Framed
 from topics import codec, limits
 from topics.catalog import DECISIONS
 from topics.messages import Decision, Rejected
@@ -83,7 +84,9 @@ class Shadow:
         )
 
 
-async def compare(policy: Policy, triages: Mapping[str, Triage], brokers: Brokers, messages: int) -> list[Shadow]:
+async def compare(
+    policy: Policy, triages: Mapping[str, Triage], brokers: Brokers, messages: int, framed: Framed | None = None
+) -> list[Shadow]:
     """The last `messages` decisions of each stream that `triages` has, decided again by it.
 
     Raises ConfigurationError where topics are missing. A budget that is spent ends the comparison, not the command.
@@ -99,7 +102,7 @@ async def compare(policy: Policy, triages: Mapping[str, Triage], brokers: Broker
         open_.push_async_callback(consumer.stop)
         decided = await _recent(consumer, policy.kafka.names.topic(DECISIONS), triages.keys(), messages)
         return [
-            await _compare(name, policy.streams[name], consumer, triage, decided.get(name, []))
+            await _compare(name, policy.streams[name], consumer, triage, decided.get(name, []), framed)
             for name, triage in triages.items()
         ]
 
@@ -129,7 +132,12 @@ async def _recent(
 
 
 async def _compare(
-    name: str, stream: Stream, consumer: AIOKafkaConsumer, triage: Triage, decided: Sequence[Decision]
+    name: str,
+    stream: Stream,
+    consumer: AIOKafkaConsumer,
+    triage: Triage,
+    decided: Sequence[Decision],
+    framed: Framed | None,
 ) -> Shadow:
     shadow = Shadow(name)
     wanted: dict[TopicPartition, dict[int, Decision]] = defaultdict(dict)
@@ -145,10 +153,12 @@ async def _compare(
         start = max(min(by_offset) - normaliser.lookback, end - limits.SHADOW_RECORDS_MAX)
         consumer.assign([partition])
         async for record in _between(consumer, partition, start, end):
+            plain = record if framed is None else await framed.natural(record)
             if record.offset in by_offset:
-                read.append((by_offset.pop(record.offset), normaliser.read(record)))
-            else:
-                normaliser.recall(record)
+                seen = plain if isinstance(plain, Rejected) else normaliser.read(plain)
+                read.append((by_offset.pop(record.offset), seen))
+            elif not isinstance(plain, Rejected):
+                normaliser.recall(plain)
         shadow.gone += len(by_offset)
     for outcome in await asyncio.gather(*(_decide(triage, before, seen) for before, seen in read)):
         if outcome is None:

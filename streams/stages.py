@@ -14,6 +14,8 @@ from processors.normalise.normaliser import Normaliser
 from processors.signals import Signals, event_ms
 from processors.triage import Known, Triage, Triaged
 from streams.engine.stage import Later, Outputs, Outs
+from streams.framed import Framed
+from streams.reading import Reading, Waiting
 from topics import codec
 from topics.catalog import DECISIONS, RESOLUTIONS, SIGNALS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
@@ -34,11 +36,17 @@ class TriageStage:
     """inputs → decisions, escalations.*, signals"""
 
     def __init__(
-        self, names: Names, topics: Mapping[str, tuple[Normaliser, Triage, Literal["none", "key"]]], clock: Clock
+        self,
+        names: Names,
+        topics: Mapping[str, tuple[Normaliser, Triage, Literal["none", "key"]]],
+        clock: Clock,
+        framed: Framed | None = None,
     ) -> None:
-        """`topics`: for each input topic how its records are read, decided and ordered."""
+        """`topics`: for each input topic how its records are read, decided and ordered. `framed`: of the schema
+        registry, where there is one."""
         self._topics = topics
         self._clock = clock
+        self._reading = None if framed is None else Reading(framed)
         self._write = _Writer(names, "triage", clock)
 
     def adopt(self, triages: Mapping[str, Triage]) -> None:
@@ -61,16 +69,24 @@ class TriageStage:
             told = f"no stream of the policy reads topic '{topic}': add it to one, or send the record elsewhere"
             return [Rejected("policy", told)] * len(records)
         normaliser, triage, _ = self._topics[topic]
-        glimpse, read, decided_again = normaliser.glimpse, normaliser.read, triage.again
+        glimpse, decided_again = normaliser.glimpse, triage.again
+        read = normaliser.read if self._reading is None else functools.partial(self._reading.read, normaliser)
         taken_s = self._clock.monotonic()
         results: list[Outputs | Later] = []
         again: list[_Again] = []
         for record in records:
             try:
-                seen = glimpse(record) or read(record)
-                if isinstance(seen, Rejected):
-                    results.append(seen)
-                elif (known := decided_again(seen)) is not None:
+                seen: Item | Ignored | Glimpse | None = glimpse(record)
+                if seen is None:
+                    whole = read(record)
+                    if isinstance(whole, Rejected):
+                        results.append(whole)
+                        continue
+                    if isinstance(whole, Waiting):
+                        results.append(functools.partial(self._read_first, record, normaliser, triage, whole))
+                        continue
+                    seen = whole
+                if (known := decided_again(seen)) is not None:
                     again.append((len(results), record, seen, known))
                     results.append(())  # its place
                 else:
@@ -96,6 +112,13 @@ class TriageStage:
             return self._outputs(record, triage, read, triaged)
         assert isinstance(read, Item), "what is ignored is free"
         return functools.partial(self._ask, record, triage, read)
+
+    async def _read_first(self, record: Record, normaliser: Normaliser, triage: Triage, waiting: Waiting) -> Outputs:
+        """Of a record that waits for its schema."""
+        assert self._reading is not None, "it made the record wait"
+        seen = await self._reading.seen(waiting)
+        result = seen if isinstance(seen, Rejected) else self._first(record, normaliser, triage, seen)
+        return await result() if callable(result) else result
 
     def _write_again(
         self, again: Sequence[_Again], results: list[Outputs | Later], seconds: float, triage: Triage
@@ -179,12 +202,15 @@ class TriageStage:
 
     def recall(self, records: Sequence[Record]) -> None:
         normaliser = self._topics[records[0].topic][0]
+        recall = normaliser.recall if self._reading is None else functools.partial(self._reading.recall, normaliser)
         for record in records:
-            normaliser.recall(record)
+            recall(record)
 
     def forget(self, topic: str, partition: int) -> None:
         normaliser, triage, _ = self._topics[topic]
         normaliser.forget(topic, partition)
+        if self._reading is not None:
+            self._reading.forget(topic, partition)
         if triage.bursts is not None:
             triage.bursts.forget((topic, partition))
 

@@ -23,7 +23,7 @@ _numbers = count(1)
 
 def pytest_configure() -> None:
     """Tests neither reach nor heed what the caller's environment points at."""
-    for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_"))]:
+    for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_", "SCHEMA_REGISTRY_"))]:
         del os.environ[name]
 
 

@@ -1,7 +1,7 @@
 """What an input record is: every shape that a log line, a mail or a dialogue may arrive in, found record by record.
 
-The shapes mix freely in a topic: text as it is, JSON in its natural shape, the same inside a `payload` object or
-Kafka Connect's schema envelope, and for logs the formats of `topics.log_formats`.
+The shapes mix freely in a topic: text as it is, JSON in its natural shape, the same inside a `payload` object,
+Kafka Connect's schema envelope or a schema registry's framing, and for logs the formats of `topics.log_formats`.
 """
 
 import base64
@@ -14,13 +14,14 @@ from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
-from topics import limits, log_formats
+from topics import framing, limits, log_formats
 from topics.log_formats import LogFormat
 from topics.log_layouts import Layout
 from topics.log_lines import LogLine
 from topics.messages import Rejected
 
 Format = Literal["auto", "plain", "connect-json", "string", "syslog", "ecs", "otel", "docker", "cri"]
+TEXT_FORMATS: Final = frozenset({"plain", "string"})  # all of the value is the message, whatever it looks like
 LOG_FORMATS: Final = frozenset({"syslog", "ecs", "otel", "docker", "cri"})  # formats that only log lines have
 
 
@@ -105,7 +106,7 @@ def _familiar(shape: bytes, format: Format) -> Layout | None:
     """None where lines of this shape may be JSON or empty, by whatever their digits are."""
     if format == "connect-json" or shape.startswith(_BYTE_ORDER_MARK):
         return None
-    if format not in ("plain", "string") and _may_be_json(shape.lstrip()):
+    if format not in TEXT_FORMATS and (shape.startswith(framing.MAGIC) or _may_be_json(shape.lstrip())):
         return None
     return log_formats.layout_of_shape(shape, _LOG_FORMAT[format])
 
@@ -149,8 +150,13 @@ def _read(
             f"the value has {len(value):,} bytes, the limit is {limits.INPUT_VALUE_BYTES_MAX:,} "
             "(INPUT_VALUE_BYTES_MAX). Send a reference instead of the content, or cut it before it is sent.",
         )
-    if format in ("plain", "string"):
+    if format in TEXT_FORMATS:
         return of_text(value, format) if value.strip() else _EMPTY
+    if value.startswith(framing.MAGIC):
+        framed = framing.json_object(value)
+        if framed is None:
+            return framing.unreadable(value)
+        value = framed
     data = _json(value)
     if data is _NOT_JSON:
         if not value or value.isspace():

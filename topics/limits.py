@@ -145,6 +145,15 @@ SPEND_QUEUE_MAX = 10_000  # spend records waiting for the broker: minutes of an 
 
 assert RULE_TEXT_CHARS_MAX >= LOG_LINE_CHARS_MAX, "a rule sees the whole of a log line"
 
+# --- schema registry -----------------------------------------------------------------------------
+REGISTRY_SCHEMAS_MAX = 1_000  # kept ready; ids never change their meaning, and a topic has a handful
+REGISTRY_REFERENCES_MAX = 50  # schemas that one schema is made of
+REGISTRY_REPLY_BYTES_MAX = 4 * MIB  # a longer answer is no schema
+REGISTRY_SECONDS_MAX = 10.0  # one request
+REGISTRY_ATTEMPTS_MAX = 3  # of one request, before the record waits as for a provider that is away
+REGISTRY_REFUSED_SECONDS = 30.0  # an id that is not there is not asked for again before: a registry may lag behind
+AVRO_DEPTH_MAX = 32  # types within types: the reader goes down with them on the machine's own stack
+
 # --- agents --------------------------------------------------------------------------------------
 AGENT_RUNS_MAX = 64  # escalations that one stage of a process works on at once; a run costs about 12 ms of CPU
 AGENT_OUTPUT_TOKENS_MAX = 2_000  # of one model call: an answer has a summary, evidence and actions
@@ -219,6 +228,7 @@ assert REPLAY_BYTES_MAX <= DEAD_LETTER_VALUE_BYTES_MAX, "they may all go in one 
 assert REVOKE_SECONDS_MAX * 1000 < TRANSACTION_TIMEOUT_MS
 assert TRANSACTION_TIMEOUT_MS + 10_000 < STABLE_OFFSETS_SECONDS_MAX * 1000, "what has not ended by then never will"
 assert CONNECT_SECONDS_MAX < CALL_SECONDS_MAX < PROVIDER_OUTAGE_SECONDS_MAX
+assert REGISTRY_SECONDS_MAX * REGISTRY_ATTEMPTS_MAX < PROVIDER_OUTAGE_SECONDS_MAX
 assert CALLS_IN_FLIGHT_FIRST <= CALLS_IN_FLIGHT_MAX <= GATEWAY_QUEUE_MAX
 assert TURN_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX, "the turn that is judged must be shown"
 assert LOG_LINE_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX

@@ -20,6 +20,7 @@ from processors.gateway.gateway import Gateway
 from processors.memory import Memory
 from processors.policy import Budgets, DailyBudget, Policy
 from processors.triage import Triage
+from streams import framed as framed_values
 from streams import kafka_security, settings, shadow, topics_admin
 from streams.shadow import Pair, Shadow
 from topics import codec, limits
@@ -89,7 +90,8 @@ async def _compare(candidate: Policy, streams: Sequence[str], messages: int, usd
             spec = bounded.streams[name]
             triages[name] = Triage(name, spec, bounded, gateway, clock=clock, rng=rng, memory=memory)
             open_.push_async_callback(triages[name].close)
-        return await shadow.compare(bounded, triages, brokers, messages)
+        framed = await open_.enter_async_context(framed_values.of(bounded, os.environ, clock))
+        return await shadow.compare(bounded, triages, brokers, messages, framed)
 
 
 def _show(console: Console, one: Shadow, examples: int) -> None:

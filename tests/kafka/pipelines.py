@@ -154,6 +154,7 @@ async def running(
     *stages: Stage,
     key: str = KEY,
     rng: random.Random | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """The stages (by default triage), joined and reading; stopped in order at the end."""
     runtime = Runtime(http_port=free_port(), shutdown_seconds=600)  # of the quick clock
@@ -163,7 +164,7 @@ async def running(
             policy(bus),
             stages or ("triage",),
             runtime=runtime,
-            env=outside(bus, base_url, key),
+            env=outside(bus, base_url, key) | dict(env or {}),
             clock=QuickClock(),
             rng=rng or random.Random(1),
             stop=stop,

@@ -382,6 +382,34 @@ WRONG = [
         ),
     ),
     (
+        beside('[kafka.schema_registry]\nusername = "sluice"\n'),
+        (
+            "line 11: kafka.schema_registry.username: `username` = 'sluice' needs a password: set `password_env`, or "
+            "name its file in `password_file`"
+        ),
+    ),
+    (
+        beside('[kafka.schema_registry]\nusername = "sluice"\npassword_env = "A"\npassword_file = "b"\n'),
+        (
+            "line 13: kafka.schema_registry.password_file: `password_env` and `password_file` both name the password: "
+            "remove one"
+        ),
+    ),
+    (
+        beside('[kafka.schema_registry]\nurl = "http://r:8081"\npassword_env = "A"\n'),
+        (
+            "line 12: kafka.schema_registry.password_env: `password_env` is of no use without a user: set `username`, "
+            "or remove it"
+        ),
+    ),
+    (
+        beside('[kafka.schema_registry]\nadress = "http://r:8081"\n'),
+        (
+            "line 11: kafka.schema_registry.adress: there is no such key. Known here: url, username, password_env, "
+            "password_file, ca_file."
+        ),
+    ),
+    (
         beside('[agents.mcp.jira]\nurl = "x"\n'),
         "line 10: agents.mcp: MCP servers as agents' tools is not in this version. Remove the key.",
     ),
