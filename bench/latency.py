@@ -30,8 +30,8 @@ ABOUT = (
     "Exactly once, one worker process; latency is from the moment a record is handed to its producer to the moment a "
     "read_committed consumer in another process has its decision, one record in 11 looked at. Records of "
     f"{_BYTES_EACH} bytes, decisions of about 400. `8 + 8`: partitions in and out. `every`: results are gathered so "
-    f"long for a transaction; the default is {TRANSACTION_INTERVAL_SECONDS * 1000:.0f} ms, and a producer a partition "
-    f"for up to {PRODUCERS_MAX} partitions. The first seconds of each line are left out. Broker, producer, worker and "
+    f"long for a transaction; the default is {TRANSACTION_INTERVAL_SECONDS * 1000:.0f} ms, and {PRODUCERS_MAX} "
+    "producers (SLUICE_PRODUCERS). The first seconds of each line are left out. Broker, producer, worker and "
     "reader share the machine's cores."
 )
 _COLUMNS = {
@@ -54,7 +54,7 @@ class Line:
     per_s: int
     interval_s: float
     stage: Literal["ready", "triage"] = "ready"
-    producers_max: int = PRODUCERS_MAX  # one a partition; with more partitions they share one
+    producers_max: int = PRODUCERS_MAX  # one a partition; with more partitions they share so many
 
     def __str__(self) -> str:
         what = "" if self.stage == "ready" else ", whole triage"
@@ -63,7 +63,7 @@ class Line:
 
     @property
     def producers(self) -> int:
-        return self.partitions if self.partitions <= self.producers_max else 1
+        return min(self.partitions, self.producers_max)
 
 
 def _counted(number: int, noun: str) -> str:
@@ -71,9 +71,9 @@ def _counted(number: int, noun: str) -> str:
 
 
 LINES: Sequence[Line] = (
-    *(Line(8, 50_000, interval_s, producers_max=count) for count in (8, 1) for interval_s in _CADENCES_S),
+    *(Line(8, 50_000, interval_s, producers_max=count) for count in (8, 2, 1) for interval_s in _CADENCES_S),
     Line(8, 20_000, TRANSACTION_INTERVAL_SECONDS, "triage"),
-    *(Line(32, per_s, interval_s) for per_s in (5_000, 20_000, 50_000) for interval_s in _CADENCES_S),
+    *(Line(32, per_s, interval_s, producers_max=1) for per_s in (5_000, 20_000, 50_000) for interval_s in _CADENCES_S),
 )
 
 

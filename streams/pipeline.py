@@ -101,6 +101,7 @@ async def run(
                 settings=EngineSettings(
                     delivery=policy.kafka.delivery,
                     instance_id=runtime.instance_id,
+                    producers_max=runtime.producers,
                     shutdown_seconds=runtime.shutdown_seconds,
                 ),
                 room=room,

@@ -46,7 +46,7 @@ RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: abou
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
-PRODUCERS_MAX = 2  # a worker: one a partition takes over at once; more partitions share one, or transactions crowd
+PRODUCERS_MAX = 2  # a worker: while one commits the other fills; with more of them transactions crowd the broker
 TRANSACTION_RECORDS_MAX = 20_000  # inputs whose results are gathered for one transaction
 TRANSACTION_BYTES_MAX = 8 * MIB  # of their outputs, about; one output may exceed it
 TRANSACTION_INTERVAL_SECONDS = 0.02  # from one transaction's begin to the next, at least; four round trips take half

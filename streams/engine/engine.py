@@ -195,11 +195,16 @@ class Engine:
         self._joined = True
 
     def _begin(self, assigned: Sequence[TopicPartition], membership: Membership) -> None:
-        """A producer for each partition, or one for all where they are many."""
-        partitions = [self._partition(at) for at in assigned]
-        if self._settings.delivery == "at_least_once" or len(partitions) > self._settings.producers_max:
-            shared_id = self._names.shared_transactional_id(self._name, self._shared_id)
-            self._publishers = [self._publisher(partitions, shared_id, membership)]
+        """A producer for each partition, or a few that share them where they are many."""
+        partitions, few = [self._partition(at) for at in assigned], self._settings.producers_max
+        if self._settings.delivery == "at_least_once" or len(partitions) > few:
+            self._publishers = [
+                self._publisher(
+                    shared, self._names.shared_transactional_id(self._name, f"{self._shared_id}.{turn}"), membership
+                )
+                for turn in range(max(few, 1))
+                if (shared := partitions[turn :: max(few, 1)])
+            ]
         else:
             self._publishers = [
                 self._publisher([each], self._names.transactional_id(self._name, *each.at), membership)

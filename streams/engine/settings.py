@@ -14,7 +14,7 @@ class EngineSettings:
     in_flight_bytes_max: int = limits.INFLIGHT_BYTES_MAX  # a partition
     delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
     instance_id: str | None = None  # static membership: a restart within the session's timeout moves no partition
-    producers_max: int = limits.PRODUCERS_MAX  # one a partition; with more partitions they share one
+    producers_max: int = limits.PRODUCERS_MAX  # one a partition; with more partitions they share so many
     transaction_records_max: int = limits.TRANSACTION_RECORDS_MAX
     transaction_bytes_max: int = limits.TRANSACTION_BYTES_MAX
     transaction_interval_s: float = limits.TRANSACTION_INTERVAL_SECONDS
