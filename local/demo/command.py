@@ -60,10 +60,10 @@ class _Outside:
 @click.option("--external", is_flag=True, help="Your own KAFKA_* and OPENAI_*: real answers, real money.")
 @click.pass_obj
 def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool) -> None:
-    """Run sample logs, mail and dialogues through the whole pipeline.
+    """Run sample messages through the whole pipeline.
 
-    Starts a real Kafka from its jars and a simulated provider, both gone at the end, and ignores your KAFKA_* and
-    OPENAI_* variables unless --external says otherwise. Takes about a minute.
+    Logs, mail and dialogues. Starts a real Kafka from its jars and a simulated provider, both gone at the end, and
+    ignores your KAFKA_* and OPENAI_* variables unless --external says otherwise. Takes about a minute.
 
     \b
     Example:

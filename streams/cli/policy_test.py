@@ -19,7 +19,9 @@ from streams.settings import Runtime
 @click.option("--json", "as_json", is_flag=True, help="One object with every result.")
 @click.pass_obj
 def test(runtime: Runtime, as_json: bool) -> None:
-    """Run the policy's [[tests]]: rules for nothing, the rest by nano. Exit code 1 where one fails.
+    """Run the policy's own [[tests]].
+
+    Rules cost nothing, the rest is asked of nano. Exit code 1 where one fails.
 
     Needs a provider (OPENAI_API_KEY, or OPENAI_BASE_URL for another server), and no Kafka.
 

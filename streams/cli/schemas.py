@@ -24,7 +24,7 @@ from topics.catalog import DEFAULT_PREFIX, OWNED, Names, Topic
 @click.option("--register", is_flag=True, help="Write the JSON Schemas to the schema registry.")
 @click.pass_obj
 def schemas(runtime: Runtime, topic: str | None, prefix: str | None, connect: bool, register: bool) -> None:
-    """Print the AsyncAPI document, or the JSON Schema of one topic.
+    """Print the AsyncAPI document, or one topic's JSON Schema.
 
     With --connect it is the schema that sinks need to make tables, for JsonConverter's setting schema.content; the
     values on the topic stay plain JSON. Extracted fields and alert labels are those of sluice.toml, where there is
