@@ -8,6 +8,7 @@ from aiokafka.structs import TopicPartition
 from processors.metrics import IN_FLIGHT
 from streams.engine.attempts import Attempts
 from streams.engine.stage import Later, Outputs
+from streams.engine.tasks import spawn
 from topics.catalog import Stage
 from topics.records import Record
 
@@ -43,9 +44,10 @@ class Calls:
         call = Call(record)
         call.on_end = on_end
         self.of(partition)[record.offset] = call
-        self.in_flight += 1
-        self._gauge.inc()
-        call.task = self._tasks.create_task(self._run(call, later))
+        call.task = spawn(self._tasks, self._run(call, later))
+        if call.task is not None:
+            self.in_flight += 1
+            self._gauge.inc()
 
     def drop(self, partition: TopicPartition, offset: int) -> None:
         """The record is committed, or another worker's: its outputs are not needed any more."""

@@ -23,6 +23,7 @@ from streams.engine.publisher import Publisher
 from streams.engine.room import Room
 from streams.engine.settings import EngineSettings, Health
 from streams.engine.stage import Stage
+from streams.engine.tasks import spawn
 from topics import catalog
 
 __all__ = ["Engine", "EngineSettings", "Health"]
@@ -191,19 +192,17 @@ class Engine:
             self._calls.keep_only(assigned)
             self._begin(sorted(assigned), self._member.membership())
         except Exception as error:  # noqa: BLE001 the client would go on without these partitions
-            self._tasks.create_task(_raise(error))
+            spawn(self._tasks, _raise(error))
         self._joined = True
 
     def _begin(self, assigned: Sequence[TopicPartition], membership: Membership) -> None:
         """A producer for each partition, or a few that share them where they are many."""
-        partitions, few = [self._partition(at) for at in assigned], self._settings.producers_max
-        if self._settings.delivery == "at_least_once" or len(partitions) > few:
+        partitions = [self._partition(at) for at in assigned]
+        if self._settings.delivery == "at_least_once" or len(partitions) > self._settings.producers_max:
+            few = min(len(partitions), max(1, self._settings.producers_max))
+            ids = [self._names.shared_transactional_id(self._name, f"{self._shared_id}.{turn}") for turn in range(few)]
             self._publishers = [
-                self._publisher(
-                    shared, self._names.shared_transactional_id(self._name, f"{self._shared_id}.{turn}"), membership
-                )
-                for turn in range(max(few, 1))
-                if (shared := partitions[turn :: max(few, 1)])
+                self._publisher(partitions[turn::few], shared_id, membership) for turn, shared_id in enumerate(ids)
             ]
         else:
             self._publishers = [
@@ -257,7 +256,7 @@ class Engine:
         if self._joined and not self._stopping:
             self._joined = False
             publishers = self._detach()  # at once: what the next poll gives out must not be taken
-            self._tasks.create_task(self._subscribe_again(publishers), name=f"{self._name} rejoin")
+            spawn(self._tasks, self._subscribe_again(publishers), f"{self._name} rejoin")
 
     async def _subscribe_again(self, publishers: Sequence[Publisher]) -> None:
         await self._close(publishers)

@@ -22,6 +22,7 @@ from streams.engine.offsets import Offsets
 from streams.engine.outbox import Outbox, OutputRefused
 from streams.engine.partition import Partition
 from streams.engine.settings import EngineSettings
+from streams.engine.tasks import spawn
 from topics import catalog
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Publisher:
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begins its life. The partitions are paused."""
-        self._task = tasks.create_task(self._run(), name=self._name)
+        self._task = spawn(tasks, self._run(), self._name)
 
     @property
     def serving(self) -> bool:

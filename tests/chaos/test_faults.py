@@ -16,7 +16,7 @@ from tests.chaos.trial import TRANSACTION_TIMEOUT_S, Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-ONE_A_PARTITION = {"producers_max": 8}  # else a worker's partitions share one
+ONE_A_PARTITION = {"producers_max": 8}  # else a worker's partitions share a few
 
 
 async def test_twenty_kills(begin: Begin, judge: Judge) -> None:

@@ -36,7 +36,7 @@ async def test_one_producer_for_many_partitions_publishes_them_together_and_once
 
 @pytest.mark.parametrize("producers_max", [PARTITIONS, PARTITIONS - 1])
 async def test_a_successor_of_a_crashed_worker_repeats_nothing_that_was_published(bus: Bus, producers_max: int) -> None:
-    """Whether both have a producer a partition or one for all."""
+    """Whether both have a producer a partition or share a few."""
     topic, out = await _filled(bus)
     slow = Slow(out, 0.05, every=5)
     slow.held = lambda record: record.offset % 10 == 0
