@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo connect-demo test test-full check bench bench-engine lock clean
+.PHONY: help setup demo connect-demo test test-full check bench bench-engine bench-cost lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ bench: setup ## the speed, cost and quality figures that the README quotes
 
 bench-engine: setup ## the engine beside Faust, FastStream, Quix Streams and Kafka Streams, which it installs apart
 	$(BIN)/python -m bench engine slow_calls --peers
+
+DATA ?= ../shared/data
+bench-cost: setup ## what each means costs and how good it is, source by source; DATA=folder ARGS="--errors FILE --seed N"
+	$(BIN)/sluice eval $(DATA) --compare --reference nano-single --reference flagship --epsilon 0.02 --epsilon 0.1 \
+		--save .sluice/cost $(ARGS)
 
 lock: setup ## lock the newest packages and jars that pyproject.toml and local/jars.py allow
 	$(BIN)/python -m pip install --quiet uv

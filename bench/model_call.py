@@ -20,6 +20,7 @@ from processors.gateway import wire
 from processors.gateway.context import Context, calling
 from processors.gateway.gateway import Gateway
 from processors.items import Item
+from processors.output_room import OutputRoom
 from processors.policy import Policy
 from processors.prompt import Prompt
 
@@ -115,4 +116,6 @@ def _ask(policy: Policy) -> Ask:
     item = known.normaliser.read(known.records[0])
     assert isinstance(item, Item)
     stream = policy.streams[STREAM]
-    return Prompt(STREAM, stream).ask({"k7f2": item.text}, tenant=item.tenant, messages=1)
+    prompt = Prompt(STREAM, stream)
+    room = OutputRoom(prompt.item_tokens).tokens(1)
+    return prompt.ask({"417": item.text}, tenant=item.tenant, messages=1, output_tokens=room)

@@ -1,8 +1,10 @@
 """A policy pointed elsewhere: at what stands in on this machine, or at topics apart from everything else."""
 
+from typing import get_args
+
 from processors.gateway.prices import BUILT_IN
 from processors.policy import KafkaSecurity, Policy, Provider, Tiers, TierSettings
-from topics.messages import Tier
+from topics.messages import Lane, Tier
 
 _SIMULATED = "simulated"
 _IN_THE_CLEAR = KafkaSecurity(protocol="PLAINTEXT")  # said, so that the caller's KAFKA_* are not asked
@@ -27,7 +29,8 @@ def at_models(policy: Policy) -> Policy:
         model = chosen.model if chosen.model in BUILT_IN else Tiers().of(name).model
         return chosen.model_copy(update={"provider": _SIMULATED, "model": model})
 
-    provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses")
+    lanes: tuple[Lane, ...] = get_args(Lane)
+    provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses", lanes=lanes)
     tiers = Tiers(nano=tier("nano"), mini=tier("mini"), flagship=tier("flagship"))
     return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers, "notify": ()})
 

@@ -1,5 +1,6 @@
-"""Reads what nano answered: one verdict a message, or why there is none. Nothing is guessed."""
+"""Reads what a model answered: one verdict a message, or why there is none. Nothing is guessed."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +8,20 @@ from typing import Any, Literal
 
 import orjson
 
+from processors import answer_form
 from processors.controls import Control
 from processors.policy import FieldSpec, Stream
 from topics.limits import FIELD_CHARS_MAX, SUMMARY_CHARS_MAX
-from topics.messages import FieldValue, Verdict
+from topics.messages import FieldValue, Severity, Tier, Verdict
 
-_EXACT_MAX = 2.0**53  # beyond it a float is no exact integer, and from 2**64 on nothing that a Decision can hold
+_EXACT_MAX = 2**53  # beyond it a float is no exact integer, and from 2**64 on nothing that a Decision can hold
+_KEY = re.compile(r"[0-9]{3}")
+_BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+
+# The order of work follows from the label: 90 and more cannot wait, 50 is for today, under 20 needs no one. The scale
+# is that of rules; within it the surer comes first.
+_PRIORITY: Mapping[Severity | None, int] = {"critical": 90, "error": 70, "warning": 50, "info": 10, None: 10}
+_PRIORITY_OF_SURE = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,76 +33,114 @@ class NoVerdict:
 
 
 class Answers:
-    """Answers about one stream."""
+    """Answers about one stream, from a model of `tier`."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, tier: Tier = "nano") -> None:
+        codes = answer_form.label_codes(stream.labels)
+        self._labels = {code: name for name, code in codes.items()}
         self._severities = {name: label.severity for name, label in stream.labels.items()}
+        self._form = re.compile(r"([0-9]{3})([A-Z]+)([0-9]{2})")
+        self._tier: Tier = tier
         self._summary = stream.summary is not None
         self._fields = {
             name: (spec, re.compile(spec.pattern) if spec.pattern is not None else None)
             for name, spec in stream.fields.items()
         }
 
-    def read(self, text: str, ids: Sequence[str], control: Control | None, model: str) -> Sequence[Verdict | NoVerdict]:
-        """One result an id but the control's, in the order of `ids` (the order of the call). No verdict at all where
+    def read(
+        self, text: str, keys: Sequence[str], control: Control | None, model: str
+    ) -> Sequence[Verdict | NoVerdict]:
+        """One result a key but the control's, in the order of `keys` (the order of the call). No verdict at all where
         `control` is wrong or missing.
 
-        An item counts by its id, and only in its place among the others: two that changed places may have changed
-        answers, too. Items with other ids answer nothing and are dropped.
+        An item counts by its key, and only in its place among the others: two that changed places may have changed
+        answers, too. Items with other keys answer nothing and are dropped.
         """
-        asked = [id_ for id_ in ids if control is None or id_ != control.id]
+        asked = [key for key in keys if control is None or key != control.key]
         try:
-            items = orjson.loads(text)["items"]
+            items = orjson.loads(text)["answers"]
             if not isinstance(items, list):
                 raise TypeError
         except (orjson.JSONDecodeError, TypeError, KeyError):
-            return [NoVerdict("garbage", f"the answer is no object with a list `items`: {_quote(text)}")] * len(asked)
-        found: dict[str, list[Mapping[str, Any]]] = {}
+            return [NoVerdict("garbage", f"the answer is no object with a list `answers`: {_quote(text)}")] * len(asked)
+        found: dict[str, list[_Found]] = {}
         for item in items:
-            if isinstance(item, dict) and isinstance(item.get("id"), str):
-                found.setdefault(item["id"], []).append(item)
+            if (one := self._found(item)) is not None:
+                found.setdefault(one.key, []).append(one)
         if control is not None:
-            answered = [(item.get("label"), item.get("priority")) for item in found.get(control.id, [])]
-            if answered != [(control.label, control.priority)]:
-                wanted = f"'{control.label}' and priority {control.priority}"
-                return [NoVerdict("sentinel", f"the control was not answered with {wanted}")] * len(asked)
-        in_place = _in_place(list(found), ids)
-        return [self._one(found.get(id_, []), id_, id_ in in_place, model) for id_ in asked]
+            answered = [one.written for one in found.get(control.key, [])]
+            if answered != [control.answer]:
+                return [NoVerdict("sentinel", f"the control was not answered with {control.answer}")] * len(asked)
+            given = {one.written[answer_form.KEY_CHARS :] for same in found.values() for one in same}
+            if given == {control.answer[answer_form.KEY_CHARS :]}:  # that was drawn at random: one was dictated for all
+                detail = f"every message was answered as the control, {control.answer}"
+                return [NoVerdict("sentinel", detail)] * len(asked)
+        in_place = _in_place(list(found), keys)
+        return [self._one(found.get(key, []), key, key in in_place, model) for key in asked]
 
-    def _one(self, items: Sequence[Mapping[str, Any]], id_: str, in_place: bool, model: str) -> Verdict | NoVerdict:
-        match items:
+    def _found(self, item: object) -> "_Found | None":
+        """What one item of the answer says; None where it does not even say about which message."""
+        rest: Mapping[str, Any] = item if isinstance(item, dict) else {}
+        written = rest.get("verdict") if rest else item
+        if not isinstance(written, str) or _KEY.match(written) is None:
+            return None
+        return _Found(written[: answer_form.KEY_CHARS], written, rest)
+
+    def _one(self, found: "Sequence[_Found]", key: str, in_place: bool, model: str) -> Verdict | NoVerdict:
+        match found:
             case []:
-                return NoVerdict("missing", f"no item has the id {id_}")
-            case [item] if in_place:
-                return self._verdict(item, model)
+                return NoVerdict("missing", f"no answer has the key {key}")
+            case [one] if in_place:
+                return self._verdict(one, model)
             case [_]:
-                return NoVerdict("invalid", f"the item {id_} is out of order")
-        return NoVerdict("invalid", f"{len(items)} items have the id {id_}")
+                return NoVerdict("invalid", f"the answer to {key} is out of order")
+        return NoVerdict("invalid", f"{len(found)} answers have the key {key}")
 
-    def _verdict(self, item: Mapping[str, Any], model: str) -> Verdict | NoVerdict:
+    def _verdict(self, found: "_Found", model: str) -> Verdict | NoVerdict:
         try:
-            label = item["label"]
-            if not isinstance(label, str) or label not in self._severities:
-                raise _Invalid("label", label, f"one of {', '.join(self._severities)}")
+            form = self._form.fullmatch(found.written)
+            if form is None or form[2] not in self._labels:
+                known = ", ".join(f"{code} {name}" for code, name in self._labels.items())
+                raise _Invalid("the answer", found.written, f"a key, a code ({known}) and two digits")
+            label, confidence = self._labels[form[2]], int(form[3]) / 100
             return Verdict(
-                tier="nano",
+                tier=self._tier,
                 label=label,
                 severity=self._severities[label],
-                confidence=_confidence(item["confidence"]),
-                priority=_priority(item["priority"]),
-                fields=self._read_fields(item["fields"]) if self._fields else {},
-                summary=_summary(item["summary"]) if self._summary else None,
+                confidence=confidence,
+                priority=_PRIORITY[self._severities[label]] + round(_PRIORITY_OF_SURE * confidence),
+                fields=self._read_fields(found.rest["fields"]) if self._fields else {},
+                summary=_summary(found.rest["summary"]) if self._summary else None,
                 model=model,
             )
         except KeyError as error:
-            return NoVerdict("invalid", f"the item has no `{error.args[0]}`")
+            return NoVerdict("invalid", f"the answer has no `{error.args[0]}`")
         except _Invalid as error:
             return NoVerdict("invalid", str(error))
 
-    def _read_fields(self, values: object) -> Mapping[str, FieldValue]:
-        if not isinstance(values, dict):
-            raise _Invalid("fields", values, "an object")
-        return {name: _field(name, spec, pattern, values[name]) for name, (spec, pattern) in self._fields.items()}
+    def _read_fields(self, told: object) -> Mapping[str, FieldValue]:
+        """A value or None for each of the stream's fields. Of a name that is told twice, the first."""
+        if not isinstance(told, list):
+            raise _Invalid("fields", told, "a list")
+        values: dict[str, str] = {}
+        for one in told:
+            if not isinstance(one, str):
+                raise _Invalid("fields", one, "name=value")
+            name, _, value = one.partition("=")
+            values.setdefault(name, value)
+        return {
+            name: _field(spec, pattern, values[name]) if name in values else None
+            for name, (spec, pattern) in self._fields.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One item of an answer."""
+
+    key: str
+    written: str  # whole, as processors.answer_form has it
+    rest: Mapping[str, Any]  # beside the verdict: summary and fields
 
 
 class _Invalid(Exception):
@@ -101,27 +148,15 @@ class _Invalid(Exception):
         super().__init__(f"{name} is {_quote(repr(value))}, not {rule}")
 
 
-def _in_place(came: Sequence[str], ids: Sequence[str]) -> set[str]:
-    """Those of `ids` that came where they belong, when nothing but those that came is counted."""
-    known = [id_ for id_ in came if id_ in ids]
-    expected = [id_ for id_ in ids if id_ in known]
-    return {id_ for id_, other in zip(known, expected, strict=True) if id_ == other}
+def _in_place(came: Sequence[str], keys: Sequence[str]) -> set[str]:
+    """Those of `keys` that came where they belong, when nothing but those that came is counted."""
+    known = [key for key in came if key in keys]
+    expected = [key for key in keys if key in known]
+    return {key for key, other in zip(known, expected, strict=True) if key == other}
 
 
 def _quote(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "…"
-
-
-def _confidence(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise _Invalid("confidence", value, "a number from 0 to 1")
-    return float(value)
-
-
-def _priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100 or value != int(value):
-        raise _Invalid("priority", value, "a whole number from 0 to 100")
-    return int(value)
 
 
 def _summary(value: object) -> str:
@@ -130,26 +165,34 @@ def _summary(value: object) -> str:
     return value[:SUMMARY_CHARS_MAX]
 
 
-def _field(name: str, spec: FieldSpec, pattern: re.Pattern[str] | None, value: object) -> FieldValue:
-    """The value, or None: also for what does not match the pattern, is none of the enum's values or too large."""
-    match spec.type, value:
-        case _, None:
-            return None
-        case "boolean", bool():
-            return value
-        case "number" | "integer", bool():
-            pass
-        case "number", int() | float():
-            return value
-        case "integer", int():
-            return value
-        case "integer", float() if value.is_integer():  # JSON Schema calls 5.0 an integer
-            return int(value) if abs(value) <= _EXACT_MAX else None
-        case "enum", str():
+def _field(spec: FieldSpec, pattern: re.Pattern[str] | None, told: str) -> FieldValue:
+    """The value, or None for what is none of its type, does not match the pattern, is none of the enum's values or too
+    large. A field is extra: what cannot be read is missing, and the label still counts."""
+    value = told.strip()
+    match spec.type:
+        case "boolean":
+            return _BOOLEANS.get(value.lower())
+        case "number" | "integer":
+            return _number(value, whole=spec.type == "integer")
+        case "enum":
             return value if value in spec.values else None
-        case "string", str() if pattern is None:
-            return value[:FIELD_CHARS_MAX]
-        case "string", str():
-            assert pattern is not None
+        case "string" if pattern is None:
+            return value[:FIELD_CHARS_MAX] or None
+        case "string":
             return value if len(value) <= FIELD_CHARS_MAX and pattern.fullmatch(value) else None
-    raise _Invalid(f"field {name}", value, f"of type {spec.type} or null")
+
+
+def _number(value: str, *, whole: bool) -> float | int | None:
+    if not value.isascii() or len(value) > FIELD_CHARS_MAX:
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    if not math.isfinite(number):
+        return None
+    if not number.is_integer():
+        return None if whole else number
+    if abs(number) <= _EXACT_MAX:
+        return int(number)
+    return None if whole else number

@@ -1,10 +1,10 @@
 """The seam between whoever needs a model's answer and the gateway that gets it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from topics.messages import Tier, Tokens
+from topics.messages import Lane, Tier, Tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,12 @@ class Ask:
     max_output_tokens: int
     messages: int = 1  # how many messages it is about, for the spend record
     cache_key: str | None = None
+    deadline_s: float | None = None  # from now until the answer is of use; None: now
+    key: str | None = None  # with the request's own text: the same ask again has the same, so that it is paid once
+    about: Mapping[str, str] = field(default_factory=dict)
+    """Message id → what the caller has to know to read its part of the answer, as the item's id in the prompt. The
+    batch lane finds the answer again by any of these ids, and gives all of this back with it, in this order."""
+    note: str = ""  # as much of what else is needed to read the answer; given back with it, at most 512 characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +41,17 @@ class Answer:
     call_id: str
     latency_ms: float
     complete: bool  # False: cut at max_output_tokens
+    lane: Lane = "realtime"  # that was billed
+    about: Mapping[str, str] = field(default_factory=dict)  # of the ask that it answers
+    note: str = ""  # of the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An ask that is in the batch lane and has no answer yet."""
+
+    custom_id: str
+    again_s: float  # from now, when to look again
 
 
 class Model(Protocol):

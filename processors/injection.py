@@ -17,7 +17,7 @@ _ORDERS = re.compile(
     | \bsystem\s+prompt\b
     | \byou\s+are\s+(?:now\s+)?(?:an?\s+)?(?:ai|assistant|chatbot|language\s+model|llm|classifier)\b
     | \bnew\s+instructions?\s*:
-    | "(?:items|messages)"\s*:\s*\[
+    | "(?:items|messages|answers)"\s*:\s*\[
     | <\|?(?:im_start|im_end|system|endoftext)\b
     """,
     re.IGNORECASE | re.VERBOSE,

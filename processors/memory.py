@@ -5,6 +5,8 @@ from collections import OrderedDict
 
 import orjson
 
+from processors.items import Item
+from processors.proposals import Proposal
 from topics.limits import MEMORY_ENTRIES_MAX
 from topics.messages import Verdict
 
@@ -30,6 +32,10 @@ class Memory:
         if len(self._entries) > self._entries_max:
             self._entries.popitem(last=False)
 
+    def forget(self, key: Key) -> None:
+        """Also where it is not there."""
+        self._entries.pop(key, None)
+
 
 class Keys:
     """Keys of one stream under one policy and model: an answer of another is not an answer here."""
@@ -42,3 +48,15 @@ class Keys:
         # The length keeps ("ab", "c") and ("a", "bc") apart; tenants and texts come from outside.
         told = f"{len(tenant)}:{tenant}{text}".encode(errors="surrogatepass")
         return hashlib.blake2b(told, digest_size=32, key=self._scope).digest()
+
+
+class Exactly:
+    """Proposes what was answered about the very same text."""
+
+    def __init__(self, memory: Memory, keys: Keys) -> None:
+        self._memory = memory
+        self._keys = keys
+
+    def propose(self, item: Item) -> Proposal | None:
+        verdict = self._memory.get(self._keys.key(item.tenant, item.memory_text))
+        return None if verdict is None else Proposal(verdict, 1.0)

@@ -41,6 +41,16 @@ DECISION_SECONDS = Histogram(
     "sluice_decision_seconds", "From taking a record to its decision", ["stream"], buckets=_SECONDS
 )
 
+# quality
+AUDITED = Counter("sluice_audits_total", "Audits that are in a stream's state", ["stream"])
+DISAGREED = Counter(
+    "sluice_audit_disagreements_total",
+    "Audits whose reference said otherwise than what was published below it",
+    ["stream"],
+)
+CERTIFIED = Gauge("sluice_quality_certified", "1 while the rule may answer below the reference", ["stream", "rule"])
+STUDENTS = Counter("sluice_students_total", "Trainings of students, by what came of them", ["stream", "outcome"])
+
 # agents
 RESOLVED = Counter("sluice_resolutions_total", "Resolutions by tier and status", ["stream", "tier", "status"])
 RESOLUTION_SECONDS = Histogram(
@@ -75,6 +85,12 @@ USD = Counter("sluice_usd_total", "Dollars spent", ["tier", "stream"])
 LIMIT_USE = Gauge("sluice_limit_used_ratio", "Share of the provider's limit in use", ["tier", "limit"])
 POLICY_RELOADS = Counter("sluice_policy_reloads_total", "Changes of the policy file, by what came of them", ["outcome"])
 BUDGET_USED = Gauge("sluice_budget_used_ratio", "Share of a budget spent in its period", ["budget"])
+LANE_ANSWERS = Counter("sluice_lane_answers_total", "Answers by the lane that was billed", ["lane", "tier"])
+LANE_USD = Counter("sluice_lane_usd_total", "Dollars spent by lane", ["lane", "stream"])
+LANE_FALLBACKS = Counter("sluice_lane_fallbacks_total", "Asks that left a cheaper lane, and why", ["lane", "why"])
+LANE_JOBS = Counter("sluice_lane_batch_jobs_total", "Batch jobs by what came of them", ["status"])
+LANE_JOBS_OPEN = Gauge("sluice_lane_batch_jobs_open", "Batch jobs under way, those of other workers among them")
+LANE_WAITING = Gauge("sluice_lane_batch_requests_waiting", "Requests that are not in a Batch job yet")
 WAITING = Gauge("sluice_model_calls_waiting", "Calls waiting for a limit", ["tier"])
 
 

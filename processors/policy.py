@@ -25,7 +25,7 @@ from processors import severities
 from topics import limits
 from topics.catalog import DEFAULT_PREFIX, Names
 from topics.inputs import Format
-from topics.messages import AgentTier, FieldValue, Kind, Severity, Tier
+from topics.messages import AgentTier, FieldValue, Kind, Lane, Reference, Severity, Tier
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -68,12 +68,8 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z][A-Za-z0-9._-]*)\}")  # in a runbook's add
 
 # Keys whose mechanism comes later, by path; `*` stands for a name of the user's.
 LATER: Mapping[str, str] = {
-    "defaults.quality": "a proven quality with audits",
     "defaults.redact": "redaction before a model sees a text",
-    "streams.*.quality": "a proven quality with audits",
     "streams.*.redact": "redaction before a model sees a text",
-    "streams.*.session": "judging log lines by session",
-    "streams.*.value": "escalation by value",
     "agents.http_allow": "allow-listed HTTP as an agent's tool",
     "agents.mcp": "MCP servers as agents' tools",
     "agents.approval": "approvals before a tool changes the world",
@@ -216,6 +212,9 @@ class Provider(_Frozen):
     """`chat` for servers without a Responses API. Default: `$OPENAI_API`, else `responses`."""
     schemas: Literal["strict", "json", "none"] = "strict"
     """What the server enforces: a strict schema, any JSON object, or nothing (the schema then stands in the prompt)."""
+    lanes: tuple[Lane, ...] | None = None
+    """How the server may be asked: `realtime`; `flex`, slower, at half the price; `batch`, OpenAI's Batch API, within
+    a day at half the price. Default: all three at OpenAI's own host, `realtime` anywhere else."""
 
 
 class UsdPerMillion(_Frozen):
@@ -436,6 +435,55 @@ class Alerts(_Frozen):
         return self
 
 
+class Quality(_Frozen):
+    """How often what is answered below the reference may differ from what the reference would have said."""
+
+    reference: Reference = "nano"
+    """`nano`: nano as it is asked every day, many messages a call; `nano-single`: one a call; `mini`, `flagship`: that
+    model with the same prompt, one message a call."""
+    max_disagreement: float = Field(default=0.02, gt=0, lt=0.5)
+    """The claim: the share of answers below the reference that differ from it stays under this."""
+    confidence: float = Field(default=0.95, ge=0.5, lt=1)
+    """With which the claim holds, at every moment since the start."""
+    when_uncertified: Literal["escalate", "answer-unproven"] = "escalate"
+    """While a cheaper means has not proven itself: `escalate` asks the reference; `answer-unproven` publishes the
+    cheaper answer and marks it `unproven`."""
+    audit_usd_per_day: float | None = Field(default=None, gt=0)
+    """What the reference may cost for audits alone, a process and day. Default: no bound but the budgets."""
+
+
+class Session(_Frozen):
+    """Log lines that are judged together."""
+
+    key: Pattern | None = None
+    """A regular expression with one group, found in the line: lines of equal groups are one session."""
+    field: str | None = None
+    """Or a field of the record, as `syslog.host`."""
+    idle: Seconds = Field(default=30.0, gt=0)
+    """A session that was quiet this long, by the lines' own timestamps, is judged."""
+    lines: int = Field(default=500, ge=2, le=5_000)
+    """One with so many lines is judged at once."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.key is None) == (self.field is None):
+            raise ValueError("a session needs `key`, a regular expression with one group, or `field`: one of the two")
+        if self.key is not None and re.compile(self.key).groups != 1:
+            raise Misfit(
+                f"'{self.key}' has {re.compile(self.key).groups} groups: write one, around what is equal", "key"
+            )
+        return self
+
+
+class Value(_Frozen):
+    """What a mistake costs. A message climbs when the expected gain is worth an agent's price."""
+
+    missed_usd: float = Field(gt=0)
+    """A message that had to climb and did not."""
+    needless_usd: float = Field(ge=0)
+    """A message that climbed, or paged somebody, for nothing."""
+
+
 class Stream(_Frozen):
     kind: Kind
     topics: tuple[TopicName, ...] = Field(min_length=1)
@@ -452,13 +500,19 @@ class Stream(_Frozen):
     summary: str | None = None
     """What a summary should be, as "one sentence". Default: none is asked for."""
     batch: int | None = Field(default=None, ge=1, le=limits.BATCH_MESSAGES_MAX)
-    """Messages in one nano call. Default: 16 for logs, 6 for mail and dialogues."""
+    """Messages in one nano call, at most. Default: as many as pay, by what calls cost and take."""
     window: Window = Window()
     budget: Budget | None = None
     labels: dict[Name, Label] = Field(min_length=2)
     fields: dict[Name, FieldSpec] = {}
     rules: tuple[Rule, ...] = ()
     alerts: Alerts = Alerts()
+    quality: Quality | None = None
+    """Without it only exact memory answers in nano's place, and nothing is audited."""
+    session: Session | None = None
+    """Logs: lines are judged together. Default: one by one."""
+    value: Value | None = None
+    """Escalates by what a mistake costs. Default: by label and `confidence_min`."""
 
     @property
     def ordered(self) -> Literal["none", "key"]:
@@ -467,11 +521,13 @@ class Stream(_Frozen):
     @property
     def parkable(self) -> bool:
         """Whether its records may be taken out of their order."""
-        return self.ordered == "none" and self.kind != "dialogue"
+        return self.ordered == "none" and self.kind != "dialogue" and self.session is None
 
     @property
-    def batch_messages(self) -> int:
-        return self.batch or (16 if self.kind == "log" else 6)
+    def audit_min(self) -> float:
+        """The least share of what is answered below the reference that the reference judges too. A log's lines are so
+        many, and so cheap, that a fiftieth of them would cost more than all the others."""
+        return 0.002 if self.kind == "log" else 0.02
 
     @property
     def version(self) -> str:
@@ -479,6 +535,10 @@ class Stream(_Frozen):
         asked = self.model_dump(
             mode="json", include={"kind", "format", "labels", "fields", "rules", "summary", "window", "confidence_min"}
         )
+        if self.value is not None:  # said only where it counts, so that other streams keep their version
+            asked["value"] = self.value.model_dump(mode="json")
+        if self.session is not None:
+            asked["session"] = self.session.model_dump(mode="json")
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()[:12]
 
     @model_validator(mode="after")
@@ -486,6 +546,14 @@ class Stream(_Frozen):
         if "ignored" in self.labels:
             told = "label 'ignored' is Sluice's own, for records that are not judged: choose another name"
             raise Misfit(told, "labels", "ignored")
+        if self.session is not None and self.kind != "log":
+            raise Misfit(f'it is for log lines, and this stream is of kind "{self.kind}": remove it', "session")
+        if self.session is not None and self.ordered == "key":
+            told = "lines that wait for the end of their session would hold up their key: remove the order"
+            raise Misfit(told, "order")
+        if self.session is not None and self.budget is not None and self.budget.when_spent == "park":
+            told = '"park" takes lines out of their session: use when_spent = "stop"'
+            raise Misfit(told, "budget", "when_spent")
         if self.budget is not None and self.budget.when_spent == "park" and not self.parkable:
             raise Misfit(
                 '"park" takes records out of their order, and this stream keeps that of each key: '
@@ -645,6 +713,7 @@ class Defaults(_Frozen):
     confidence_min: float = Field(default=0.7, ge=0, le=1)
     deadline: Seconds = 5.0
     tenant: Tenant = Tenant()
+    quality: Quality | None = None
 
 
 class Policy(_Frozen):

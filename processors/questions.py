@@ -25,6 +25,7 @@ class Answered:
 
     verdict: Verdict
     bill: Bill
+    suspect: bool = False  # a batch that it was in failed its control: nobody may learn from it
 
 
 class Question:
@@ -37,6 +38,7 @@ class Question:
         self._outcome: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         self.waiters = 0
         self._claimed = False
+        self.suspect = False
 
     async def answer(self) -> Answered:
         """Waits for the answer, or raises the error that it was settled with.
@@ -74,7 +76,9 @@ class Question:
 
     def settle(self, verdict: Verdict, batch_size: int) -> None:
         if self.open:
-            self._outcome.set_result(Answered(verdict, Bill(batch_size, self._tokens, round(self._cost_usd_micros, 3))))
+            self._outcome.set_result(
+                Answered(verdict, Bill(batch_size, self._tokens, round(self._cost_usd_micros, 3)), self.suspect)
+            )
 
     def fail(self, error: BaseException) -> None:
         if self.open:

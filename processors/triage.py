@@ -1,4 +1,6 @@
-"""Decides a message with the cheapest means that may: rules, exact memory, then nano. The gate says what climbs.
+"""Decides a message with the cheapest means that may: rules, memory, a student, then nano. The gate says what climbs.
+
+Where the stream promises a quality, its referee says which means may answer, and what the reference judges too.
 
 What rules or memory decide without an escalation is kept as a stencil, so that whole batches of such messages are
 decided again without a Decision each: `again` looks whether everything that led to it is as it was.
@@ -11,29 +13,40 @@ escalations by their text too, because the request changes where a message goes 
 import functools
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from processors import worth
 from processors.asking import Model
 from processors.batches import Batches
 from processors.bursts import Bursts
 from processors.cache import Cache
 from processors.clock import Clock
+from processors.exact_sharing import ExactSharing
 from processors.gate import Gate
 from processors.injection import gives_orders
 from processors.items import Glimpse, Ignored, Item
-from processors.memory import Key, Keys, Memory
+from processors.memory import Exactly, Key, Keys, Memory
 from processors.metrics import DECIDED, DECISION_SECONDS, ESCALATED, observe
 from processors.nano import Nano
 from processors.policy import Policy, Stream
-from processors.questions import FREE, Answered, Bill
+from processors.proposals import Proposer
+from processors.questions import FREE
+from processors.referee import Referee, Refereed
+from processors.remembered import Learner, MemoryKind, Remembered
 from processors.rules import Held, Rules
 from processors.sharing import Sharing
 from processors.signals import Signals
-from topics.limits import KNOWN_DECISION_CHARS_MAX, KNOWN_DECISIONS_MAX
-from topics.messages import IGNORED, Decision, Escalation, Means, Signal, Verdict
+from processors.student.lessons import student_text
+from processors.templates import Entry, Templates
+from processors.voting import Voting
+from topics.limits import KNOWN_DECISION_CHARS_MAX, KNOWN_DECISIONS_MAX, MEMORY_TEXT_CHARS_MAX
+from topics.messages import IGNORED, Audit, Decision, Escalation, Lesson, Means, Signal, Verdict
 from topics.stencils import Stencil
+
+if TYPE_CHECKING:
+    from processors.near import NearDuplicates
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,8 @@ class Triaged:
     decision: Decision
     escalation: Escalation | None
     signal: Signal | None  # toward an alert
+    audit: Audit | None = None  # what the stream's reference made of it
+    lesson: Lesson | None = None  # what students may learn from it
 
 
 class Known(NamedTuple):
@@ -53,6 +68,7 @@ class Known(NamedTuple):
     key: Key | None  # in memory, of the verdict that it rests on
     verdict: Verdict | None
     template: str | None
+    audited: bool  # it rests on memory: the reference may have to look
     signal: Signal | None  # as the first such message gave it
     counts: bool  # toward an alert or a burst; most count toward nothing, which this tells at once
 
@@ -70,7 +86,9 @@ class Triage:
         clock: Clock,
         rng: random.Random,
         memory: Memory,
+        remember: Callable[[Remembered], None] = lambda _: None,
     ) -> None:
+        """`remember`: told what was paid for, to share it with other workers."""
         self.parkable = stream.parkable
         self.bursts = None if stream.alerts.burst_at is None else Bursts(name, stream.alerts.burst_at)
         self._version = stream.version
@@ -79,9 +97,36 @@ class Triage:
         self._rules = Rules(stream)
         self._keys = Keys(name, self._version, policy.tiers.nano.model)
         self._memory = memory
-        self._batches = Batches(name, stream, Nano(name, stream, model, rng), clock)
+        self._batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock), clock)
         self._sharing = Sharing(self._batches)
-        self._gate = Gate(stream, self._version, clock)
+        self._voting = Voting(self._batches, stream.confidence_min)
+        self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
+        nano = policy.tiers.nano.model
+        self._exact = ExactSharing(name, stream, nano, memory, remember=remember)
+        self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
+        self.referee: Referee | None = None
+        self._templates: Templates | None = None
+        self._near: NearDuplicates | None = None
+        if stream.quality is not None:
+            proposers: list[Proposer] = [Exactly(memory, self._keys)]
+            if stream.kind == "log" and stream.session is None:
+                self._templates = self.learners["template"] = Templates(name, stream, nano, remember=remember)
+                proposers.append(self._templates)
+            elif stream.kind == "email":
+                self._near = self.learners["near"] = _near_duplicates(name, stream, nano, remember)
+                proposers.append(self._near)
+            self.referee = Referee(
+                name,
+                stream,
+                stream.quality,
+                policy,
+                model,
+                self._batches,
+                self._voting,
+                memory=proposers,
+                clock=clock,
+                rng=rng,
+            )
         self._signals = Signals(name, stream.alerts)
         # By tenant and text where it rests on memory, by tenant, template and rule, by tenant alone where ignored
         self._known: Cache[tuple[str | None, ...], Known] = Cache(KNOWN_DECISIONS_MAX)
@@ -89,10 +134,11 @@ class Triage:
         self._count_escalation = functools.cache(functools.partial(ESCALATED.labels, name))
         self._seconds = DECISION_SECONDS.labels(name)
 
-    def again(self, seen: Item | Ignored | Glimpse) -> Known | None:
+    def again(self, seen: Item | Ignored | Glimpse, event_ms: int = 0) -> Known | None:
         """What `free` has decided about such a message and would decide again; None where it has to be asked.
 
-        Who takes it counts it (`count`).
+        Who takes it counts it (`count`), and where it is `audited` tosses the referee's coin before. `event_ms`: the
+        record's timestamp.
         """
         if not isinstance(seen, Glimpse):
             if isinstance(seen, Ignored):
@@ -103,9 +149,17 @@ class Triage:
         if held is not None:
             return self._known.get((seen.tenant, seen.template, held.rule.name))
         known = self._known.get((seen.tenant, seen.memory_text))
-        if known is None or known.key is None or self._memory.get(known.key) is not known.verdict:
+        if known is not None and known.key is not None and self._memory.get(known.key) is known.verdict:
+            return known if self.referee is None or self.referee.answers_from <= 1.0 else None
+        if self._templates is None or self.referee is None or not isinstance(seen, Glimpse):
             return None
-        return known
+        if len(seen.memory_text) > MEMORY_TEXT_CHARS_MAX:
+            return None
+        entry = self._templates.known(seen.tenant, seen.memory_text, event_ms)
+        if entry is None or entry.score < self.referee.answers_from:
+            return None
+        known = self._known.get((seen.tenant, None, entry.digest))
+        return known if known is not None and known.verdict is entry.verdict else None
 
     def count(self, decided: Iterable[Known], seconds: float) -> None:
         """Decisions that were given again, and the time that each of them took."""
@@ -133,26 +187,35 @@ class Triage:
         held = self._rules.first(item)
         if free := self._free(item, held, taken_s):  # answered since it was taken
             return free
-        answered = await self._answer(item)
-        return self._triaged(item, answered.verdict, answered.bill, held, taken_s)
+        return self._triaged(item, await self._answer(item), held, taken_s)
 
     async def close(self) -> None:
         """Abandons the calls under way. Who still waits gets ProviderUnavailable."""
         await self._batches.close()
+        if self.referee is not None:
+            await self.referee.close()
 
     def _free(self, item: Item, held: Held | None, taken_s: float) -> Triaged | None:
         if held is not None and held.verdict is not None:
-            triaged = self._triaged(item, held.verdict, FREE, held, taken_s)
+            triaged = self._triaged(item, Refereed(held.verdict, FREE), held, taken_s)
             self._keep((item.tenant, item.template, held.rule.name), triaged)
             return triaged
         key = self._keys.key(item.tenant, item.memory_text)
-        remembered = self._memory.get(key)
+        remembered = self._memory.get(key) if self.referee is None else self.referee.free(item)
         if remembered is None:
             return None
-        triaged = self._triaged(item, remembered, FREE, held, taken_s)
+        triaged = self._triaged(item, Refereed(remembered, FREE), held, taken_s)
         if held is None:
-            self._keep((item.tenant, item.memory_text), triaged, key, remembered)
+            if self._memory.get(key) is remembered:
+                self._keep((item.tenant, item.memory_text), triaged, key, remembered)
+            elif (entry := self._template_entry(item)) is not None and entry.verdict is remembered:
+                self._keep((item.tenant, None, entry.digest), triaged, None, remembered)
         return triaged
+
+    def _template_entry(self, item: Item) -> Entry | None:
+        if self._templates is None or len(item.memory_text) > MEMORY_TEXT_CHARS_MAX:
+            return None
+        return self._templates.known(item.tenant, item.memory_text, item.source.timestamp_ms)
 
     def _keep(
         self, like: tuple[str | None, ...], triaged: Triaged, key: Key | None = None, verdict: Verdict | None = None
@@ -164,22 +227,41 @@ class Triage:
             if stencil.chars <= KNOWN_DECISION_CHARS_MAX:
                 counted = (decision.decided_by, decision.label)
                 counts = triaged.signal is not None or self.bursts is not None
-                known = Known(stencil, counted, key, verdict, decision.template, triaged.signal, counts)
+                known = Known(
+                    stencil, counted, key, verdict, decision.template, verdict is not None, triaged.signal, counts
+                )
                 self._known.put(like, known)
 
-    async def _answer(self, item: Item) -> Answered:
-        if gives_orders(item.text):
-            return await self._batches.put(item, alone=True).answer()
+    async def _answer(self, item: Item) -> Refereed:
+        alone = gives_orders(item.text)
+        if self.referee is not None:
+            refereed = await self.referee.answer(item, alone=alone)
+            if refereed.teaches:
+                self._learn(item, refereed.verdict)
+            return refereed
+        if alone:
+            answered = await self._batches.put(item, alone=True).answer()
+            return Refereed(answered.verdict, answered.bill)
         key = self._keys.key(item.tenant, item.memory_text)
         answered, own = await self._sharing.answer(key, item)
-        from_memory = replace(answered.verdict, tier="memory")
         if not own:
-            return Answered(from_memory, FREE)
-        if answered.verdict.confidence is not None and answered.verdict.confidence >= self._confidence_min:
-            self._memory.put(key, from_memory)
-        return answered
+            return Refereed(replace(answered.verdict, tier="memory"), FREE)
+        answered = await self._voting.more(item, answered)
+        if not answered.suspect:
+            self._learn(item, answered.verdict)
+        return Refereed(answered.verdict, answered.bill)
 
-    def _triaged(self, item: Item, verdict: Verdict, bill: Bill, held: Held | None, taken_s: float) -> Triaged:
+    def _learn(self, item: Item, verdict: Verdict) -> None:
+        """What a model was paid for."""
+        if verdict.confidence is not None and verdict.confidence >= self._confidence_min:
+            key = self._keys.key(item.tenant, item.memory_text)
+            self._exact.put(key, item, replace(verdict, tier="memory"))
+        kin = self._templates or self._near
+        if kin is not None:
+            kin.learn(item, verdict)
+
+    def _triaged(self, item: Item, refereed: Refereed, held: Held | None, taken_s: float) -> Triaged:
+        verdict, bill = refereed.verdict, refereed.bill
         priority = held.rule.then.priority if held is not None else None
         escalation = self._gate.escalation(item, verdict, held.rule if held is not None else None)
         if escalation is not None:
@@ -198,15 +280,32 @@ class Triage:
             template=item.template,
             session=item.session,
             decided_by=verdict.tier,
-            model=verdict.model if verdict.tier == "nano" else None,
+            model=verdict.model if bill.batch_size else None,
             policy_version=self._version,
             escalated_to=escalation.to if escalation is not None else None,
             batch_size=bill.batch_size,
             tokens=bill.tokens,
             cost_usd_micros=bill.cost_usd_micros,
             latency_ms=self._done(verdict.tier, verdict.label, taken_s),
+            unproven=refereed.unproven,
         )
-        return Triaged(decision, escalation, self._signals.decided(decision, round(self._clock.time() * 1000)))
+        now_ms = round(self._clock.time() * 1000)
+        lesson = self._lesson(item, verdict, now_ms) if refereed.teaches and refereed.audit is None else None
+        return Triaged(decision, escalation, self._signals.decided(decision, now_ms), refereed.audit, lesson)
+
+    def _lesson(self, item: Item, verdict: Verdict, now_ms: int) -> Lesson:
+        assert verdict.tier in ("nano", "mini", "flagship"), "who was asked is a model"
+        return Lesson(
+            id=item.id,
+            stream=item.stream,
+            tenant=item.tenant,
+            at_ms=now_ms,
+            policy_version=self._version,
+            label=verdict.label,
+            tier=verdict.tier,
+            confidence=verdict.confidence,
+            text=student_text(item),
+        )
 
     def _ignored(self, ignored: Ignored, taken_s: float) -> Triaged:
         source = ignored.source
@@ -240,3 +339,9 @@ class Triage:
         self._count(by, label).inc()
         self._seconds.observe(seconds)
         return round(seconds * 1000, 3)
+
+
+def _near_duplicates(name: str, stream: Stream, nano: str, remember: Callable[[Remembered], None]) -> "NearDuplicates":
+    from processors.near import NearDuplicates  # numpy takes its time to load: not for --help
+
+    return NearDuplicates(name, stream, nano, remember=remember)

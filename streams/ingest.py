@@ -2,18 +2,22 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from aiokafka.structs import RecordMetadata
 
+from processors import sessions
 from processors.errors import ConfigurationError
+from processors.policy import Stream
 from streams import topics_admin
 from streams.brokers import Brokers
 from streams.sources import FileRecord
 from topics import limits
+from topics.inputs import read_log
+from topics.log_lines import LogLine
 
 _OUTSTANDING_MAX = 5_000  # sends not yet acknowledged: bounds memory while the broker is slow
 _OUTSTANDING_BYTES_MAX = 64 * limits.MIB  # may all go in one request, and a broker takes 100 MiB; a larger goes alone
@@ -92,6 +96,18 @@ async def ingest(
             future.cancel()
         await producer.stop()
     return count
+
+
+async def keyed(stream: Stream, records: AsyncIterable[FileRecord]) -> AsyncIterator[FileRecord]:
+    """`records` with their session as the key, where the stream's lines are judged by session and they have no other:
+    all lines of a session have to be in one partition."""
+    key_of = None if stream.session is None else sessions.key_of(stream.session)
+    async for record in records:
+        session = None
+        if key_of is not None and record.key is None:
+            line = read_log(record.value, stream.format)
+            session = key_of(line.text, line.fields) if isinstance(line, LogLine) else None
+        yield record if session is None else replace(record, key=session.encode(errors="replace"))
 
 
 def _size(record: FileRecord) -> int:

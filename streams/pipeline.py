@@ -5,6 +5,7 @@ inputs ──▶ triage ──▶ decisions
              │                          ▼
              └──────────────▶ escalations.flagship ──▶ flagship ──▶ resolutions
 what counts toward an alert ──▶ signals ──▶ incidents ──▶ alerts ──▶ notify: whom the policy names
+what the reference judged, what was learnt ──▶ audits, lessons ──▶ trainer ──▶ quality, students ──▶ triage
 what no stage can decide ──▶ dead-letters          what waits for hours ──▶ parked ──▶ triage when due
 every model call ──▶ spend
 """
@@ -18,15 +19,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
-from weakref import WeakSet
 
 from processors.agents.recent import Recent
 from processors.clock import Clock
 from processors.gateway.gateway import Gateway
-from processors.memory import Memory
 from processors.normalise.normaliser import Normaliser, normaliser_for
 from processors.notify.notifier import Notifier
-from processors.policy import Policy, Stream
+from processors.policy import Policy
 from processors.signals import Signals
 from processors.triage import Triage
 from streams import framed as framed_values
@@ -37,9 +36,11 @@ from streams.engine.kafka import KafkaBroker
 from streams.engine.room import Room
 from streams.engine.stage import Stage
 from streams.framed import Framed
+from streams.judges import Judges
 from streams.notify import NotifyStage
 from streams.settings import Runtime
 from streams.stages import AgentStage, TriageStage
+from streams.trainer import Trainer
 from topics import catalog, dead_letters, limits
 from topics.messages import AgentTier
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sluice.pipeline")
 
-_WITHOUT_MODELS: tuple[catalog.Stage, ...] = ("incidents", "notify")
+_WITHOUT_MODELS: tuple[catalog.Stage, ...] = ("incidents", "notify", "trainer")
 
 
 async def run(
@@ -81,7 +82,7 @@ async def run(
             gateway = await open_.enter_async_context(Gateway(policy, env=env, clock=clock, rng=rng, on_spend=on_spend))
         framed = None if gateway is None else await open_.enter_async_context(framed_values.of(policy, env, clock))
         if "triage" in stages and gateway is not None:
-            wired["triage"] = _triage(policy, gateway, framed, clock, rng, open_)
+            wired["triage"] = await _triage(policy, brokers, gateway, framed, clock, rng, open_)
         if (agents := [tier for tier in get_args(AgentTier) if tier in stages]) and gateway is not None:
             recents = Recent()
             open_.callback(recents.close)
@@ -120,6 +121,10 @@ async def run(
             incidents = await _incidents(policy, brokers, runtime, clock)
             services["incidents"] = incidents
             adopt.append(incidents.adopt)
+        if "trainer" in stages:
+            trainer = Trainer(policy, brokers, instance_id=runtime.instance_id, clock=clock, rng=rng)
+            services["trainer"] = trainer
+            adopt.append(trainer.adopt)
         await open_.enter_async_context(
             probes.serve(
                 runtime.http_host,
@@ -161,43 +166,25 @@ class _Wired:
     dead_letters: catalog.Topic = catalog.DEAD_LETTERS
 
 
-def _triage(
+async def _triage(
     policy: Policy,
+    brokers: Brokers,
     gateway: Gateway,
     framed: Framed | None,
     clock: Clock,
     rng: random.Random,
     open_: AsyncExitStack,
 ) -> _Wired:
-    """inputs → decisions, escalations.*; one memory for all streams."""
-    memory = Memory(limits.MEMORY_ENTRIES_MAX)
-    alive: WeakSet[Triage] = WeakSet()  # one that was replaced is there as long as a message waits for it
-
-    async def close() -> None:
-        for triage in tuple(alive):
-            await triage.close()
-
-    def triage_of(name: str, stream: Stream, policy: Policy) -> Triage:
-        triage = Triage(name, stream, policy, gateway, clock=clock, rng=rng, memory=memory)
-        alive.add(triage)
-        return triage
-
-    open_.push_async_callback(close)
+    """inputs → decisions, escalations.*, signals, audits, lessons."""
+    judges = Judges(policy, gateway, clock=clock, rng=rng)
+    open_.push_async_callback(judges.close)
+    await open_.enter_async_context(judges.kept_up(brokers))
     topics: dict[str, tuple[Normaliser, Triage, Literal["none", "key"]]] = {}
     for name, stream in policy.streams.items():
-        triage, normaliser = triage_of(name, stream, policy), normaliser_for(name, stream)
-        topics |= dict.fromkeys(stream.topics, (normaliser, triage, stream.ordered))
+        topics |= dict.fromkeys(stream.topics, (normaliser_for(name, stream), judges.of(name), stream.ordered))
     stage = TriageStage(policy.kafka.names, topics, clock, framed)
-    running = dict(policy.streams)
-
-    def adopt(new: Policy) -> None:
-        changed = {name: stream for name, stream in new.streams.items() if stream != running[name]}
-        triages = {name: triage_of(name, stream, new) for name, stream in changed.items()}
-        stage.adopt({topic: triages[name] for name, stream in changed.items() for topic in stream.topics})
-        running.update(changed)
-
     reads = {topic: stream.start for stream in policy.streams.values() for topic in stream.topics}
-    return _Wired(stage, reads, adopt)
+    return _Wired(stage, reads, lambda new: stage.adopt(judges.adopt(new)))
 
 
 def _agents(

@@ -20,7 +20,7 @@ from topics.limits import POLICY_LOOK_SECONDS
 log = logging.getLogger("sluice.policy")
 
 _FIXED = ("kafka", "providers", "tiers", "agents", "notify")
-_FIXED_OF_STREAM = ("kind", "topics", "start", "format", "order", "tenant", "window")
+_FIXED_OF_STREAM = ("kind", "topics", "start", "format", "order", "tenant", "window", "session")
 
 
 class Watched:

@@ -147,7 +147,7 @@ def parse(text: str, path: Path) -> Policy:
     try:
         policy = Policy.model_validate(data)
     except ValidationError as error:
-        problems += [_problem(item, lines) for item in _causes(error.errors(include_url=False))]
+        problems += [_problem(item, lines) for item in _own(_causes(error.errors(include_url=False)), data)]
         raise PolicyInvalid(path, sorted(problems, key=lambda p: p.line or 0)) from None
     if problems:
         raise PolicyInvalid(path, problems)
@@ -188,6 +188,17 @@ def _causes(errors: Sequence[Any]) -> list[Any]:
         for error, place in zip(errors, places, strict=True)
         if error["type"] != "too_short" or not any(len(at) > len(place) and at[: len(place)] == place for at in places)
     ]
+
+
+def _own(errors: Sequence[Any], data: Mapping[str, Any]) -> list[Any]:
+    """Without what streams have from [defaults], where it is told once."""
+    inherited = {tuple(error["loc"])[1:] for error in errors if error["loc"][:1] == ("defaults",)}
+
+    def is_told(place: tuple[str, ...]) -> bool:
+        is_streams = place[:1] == ("streams",) and place[2:] in inherited
+        return is_streams and place[2] not in data["streams"][place[1]]
+
+    return [error for error in errors if not is_told(tuple(error["loc"]))]
 
 
 def _problem(error: Any, lines: Mapping[tuple[str, ...], int]) -> Problem:

@@ -5,22 +5,26 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
+from weakref import WeakKeyDictionary
 
 from processors.bursts import Bursts
 from processors.clock import Clock
 from processors.errors import BudgetSpent
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
+from processors.policy import Session
+from processors.session_votes import Votes
 from processors.signals import Signals, event_ms
 from processors.triage import Known, Triage, Triaged
-from streams.engine.stage import Later, Outputs, Outs
+from streams.engine.stage import Gathering, Later, Outputs, Outs
 from streams.framed import Framed
 from streams.reading import Reading, Waiting
+from streams.session_stage import SessionKeeper
 from topics import codec
-from topics.catalog import DECISIONS, RESOLUTIONS, SIGNALS, Names, Stage, escalations
+from topics.catalog import AUDITS, DECISIONS, LESSONS, RESOLUTIONS, SIGNALS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
 from topics.limits import PARK_SECONDS_MIN
-from topics.messages import AgentTier, Decision, Escalation, Parked, Rejected, Resolution, Signal
+from topics.messages import AgentTier, Audit, Decision, Escalation, Lesson, Parked, Rejected, Resolution, Signal
 from topics.records import Out, Record, message_id
 from topics.stencils import Filling
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_Fresh = tuple[int, Record, Item | Ignored | Glimpse]  # the place among the results
 _Again = tuple[int, Record, Item | Ignored | Glimpse, Known]  # the place among the results; what is given again
 
 
@@ -48,6 +53,8 @@ class TriageStage:
         self._clock = clock
         self._reading = None if framed is None else Reading(framed)
         self._write = _Writer(names, "triage", clock)
+        self._sessions: dict[tuple[str, int], SessionKeeper] = {}  # of log lines, by partition
+        self._votes: WeakKeyDictionary[Triage, Votes] = WeakKeyDictionary()  # about such sessions
 
     def adopt(self, triages: Mapping[str, Triage]) -> None:
         """From here on these decide what is taken of their topics; what was taken before ends as it began."""
@@ -62,18 +69,19 @@ class TriageStage:
     def lookback(self, topic: str) -> int:
         return self._topics[topic][0].lookback
 
-    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later]:
+    def take(self, records: Sequence[Record]) -> Sequence[Outputs | Later | Gathering]:
         """What is decided as a message like it was before is gathered and written together, with no Decision each."""
         topic = records[0].topic
         if topic not in self._topics:  # parked under an earlier policy
             told = f"no stream of the policy reads topic '{topic}': add it to one, or send the record elsewhere"
             return [Rejected("policy", told)] * len(records)
         normaliser, triage, _ = self._topics[topic]
-        glimpse, decided_again = normaliser.glimpse, triage.again
+        glimpse, decided_again, referee = normaliser.glimpse, triage.again, triage.referee
         read = normaliser.read if self._reading is None else functools.partial(self._reading.read, normaliser)
         taken_s = self._clock.monotonic()
-        results: list[Outputs | Later] = []
+        results: list[Outputs | Later | Gathering] = []
         again: list[_Again] = []
+        fresh: list[_Fresh] = []
         for record in records:
             try:
                 seen: Item | Ignored | Glimpse | None = glimpse(record)
@@ -86,9 +94,20 @@ class TriageStage:
                         results.append(functools.partial(self._read_first, record, normaliser, triage, whole))
                         continue
                     seen = whole
-                if (known := decided_again(seen)) is not None:
+                if normaliser.session is not None and isinstance(seen, Item) and seen.session is not None:
+                    results.append(self._keeper(record, normaliser.session).take(record, seen, triage))
+                    continue
+                known = decided_again(seen, record.timestamp)
+                if known is not None and (
+                    referee is None
+                    or not known.audited
+                    or referee.spared_at(record.topic, record.partition, record.offset)
+                ):
                     again.append((len(results), record, seen, known))
                     results.append(())  # its place
+                elif referee is not None:
+                    fresh.append((len(results), record, seen))
+                    results.append(())
                 else:
                     results.append(self._first(record, normaliser, triage, seen))
             except Exception as error:  # noqa: BLE001 one record's: those before it must not be taken twice
@@ -97,9 +116,28 @@ class TriageStage:
             seconds = self._clock.monotonic() - taken_s
             self._write_again(again, results, seconds, triage)
             triage.count([known for _, _, _, known in again], seconds)
+        if fresh:
+            self._decide_together(fresh, results, normaliser, triage)
         if triage.bursts is not None:
             self._tell_bursts(triage.bursts, records[0], results)
         return results
+
+    def _decide_together(
+        self,
+        fresh: Sequence[_Fresh],
+        results: list[Outputs | Later | Gathering],
+        normaliser: Normaliser,
+        triage: Triage,
+    ) -> None:
+        """Of messages that are like none before them: a student judges them all at once."""
+        assert triage.referee is not None
+        read = [normaliser.read(record) if isinstance(seen, Glimpse) else seen for _, record, seen in fresh]
+        triage.referee.foresee([item for item in read if isinstance(item, Item)])
+        for (place, record, _), seen in zip(fresh, read, strict=True):
+            try:
+                results[place] = seen if isinstance(seen, Rejected) else self._first(record, normaliser, triage, seen)
+            except Exception as error:  # noqa: BLE001 as above
+                results[place] = _failed(record, error)
 
     def _first(
         self, record: Record, normaliser: Normaliser, triage: Triage, seen: Item | Ignored | Glimpse
@@ -121,7 +159,7 @@ class TriageStage:
         return await result() if callable(result) else result
 
     def _write_again(
-        self, again: Sequence[_Again], results: list[Outputs | Later], seconds: float, triage: Triage
+        self, again: Sequence[_Again], results: list[Outputs | Later | Gathering], seconds: float, triage: Triage
     ) -> None:
         """Puts what is decided again into its places."""
         latency_ms, now_ms = round(seconds * 1000, 3), int(self._clock.time() * 1000)
@@ -145,7 +183,7 @@ class TriageStage:
             self._count_again(counting, results, now_ms, triage.bursts)
 
     def _count_again(
-        self, again: Sequence[_Again], results: list[Outputs | Later], now_ms: int, bursts: Bursts | None
+        self, again: Sequence[_Again], results: list[Outputs | Later | Gathering], now_ms: int, bursts: Bursts | None
     ) -> None:
         """Of what is decided again, what counts. One Signal for all that counts toward the same alert in the same
         second, with the last of it: it is committed together. Where each key keeps its order it may not be, and each
@@ -167,7 +205,7 @@ class TriageStage:
             signal = replace(known.signal, count=count, at_ms=at_ms, id=message_id(record))
             _add(results, place, self._write.signal(signal, seen.traceparent))
 
-    def _tell_bursts(self, bursts: Bursts, first: Record, results: list[Outputs | Later]) -> None:
+    def _tell_bursts(self, bursts: Bursts, first: Record, results: list[Outputs | Later | Gathering]) -> None:
         """With the last record that is ready; where none is, with the next batch's."""
         place = next((at for at in reversed(range(len(results))) if isinstance(results[at], tuple)), None)
         if place is not None:
@@ -193,6 +231,10 @@ class TriageStage:
             outs.append(self._write.escalation(record, triaged.escalation, read.traceparent))
         if triaged.signal is not None:
             outs.append(self._write.signal(triaged.signal, read.traceparent))
+        if triaged.audit is not None:
+            outs.append(self._write.audit(record, triaged.audit))
+        if triaged.lesson is not None:
+            outs.append(self._write.lesson(record, triaged.lesson))
         template = triaged.decision.template
         if triage.bursts is not None and template is not None:
             at_ms = event_ms(record.timestamp, int(self._clock.time() * 1000))
@@ -200,9 +242,50 @@ class TriageStage:
             triage.bursts.count(place, read.tenant, template, at_ms, triaged.decision.id)
         return tuple(outs)
 
+    # --- sessions of log lines
+
+    def _keeper(self, record: Record, spec: Session) -> SessionKeeper:
+        place = record.topic, record.partition
+        keeper = self._sessions.get(place)
+        if keeper is None:
+            keeper = SessionKeeper(spec, self._clock, self._session_outputs, self._line_output, self._votes_of)
+            self._sessions[place] = keeper
+        return keeper
+
+    def _votes_of(self, triage: Triage) -> Votes:
+        if (votes := self._votes.get(triage)) is None:
+            votes = self._votes[triage] = Votes()
+        return votes
+
+    def _session_outputs(self, record: Record, triage: Triage, item: Item, triaged: Triaged) -> Outs:
+        """Of a session's last line, with what is said about the session."""
+        outputs = self._outputs(record, triage, item, triaged)
+        if triage.bursts is None:
+            return outputs
+        due = triage.bursts.due((record.topic, record.partition))
+        return (*outputs, *(self._write.signal(signal, None) for signal in due))
+
+    def _line_output(self, record: Record, triage: Triage, decision: Decision, traceparent: bytes | None) -> Out:
+        """Of its other lines."""
+        if triage.bursts is not None and decision.template is not None:
+            at_ms = event_ms(record.timestamp, int(self._clock.time() * 1000))
+            place = record.topic, record.partition
+            triage.bursts.count(place, decision.tenant, decision.template, at_ms, decision.id)
+        return self._write.decision(record, decision, traceparent)
+
+    def _recall_line(self, record: Record, normaliser: Normaliser, spec: Session) -> None:
+        read = normaliser.read if self._reading is None else functools.partial(self._reading.read, normaliser)
+        seen = read(record)
+        if isinstance(seen, Item):
+            self._keeper(record, spec).recall(record, seen)
+
+    # ---
+
     def recall(self, records: Sequence[Record]) -> None:
         normaliser = self._topics[records[0].topic][0]
         recall = normaliser.recall if self._reading is None else functools.partial(self._reading.recall, normaliser)
+        if normaliser.session is not None:
+            recall = functools.partial(self._recall_line, normaliser=normaliser, spec=normaliser.session)
         for record in records:
             recall(record)
 
@@ -213,9 +296,10 @@ class TriageStage:
             self._reading.forget(topic, partition)
         if triage.bursts is not None:
             triage.bursts.forget((topic, partition))
+        self._sessions.pop((topic, partition), None)
 
 
-def _add(results: list[Outputs | Later], place: int, out: Out) -> None:
+def _add(results: list[Outputs | Later | Gathering], place: int, out: Out) -> None:
     outs = results[place]
     assert isinstance(outs, tuple)
     results[place] = (*outs, out)
@@ -291,6 +375,8 @@ class _Writer:
             tier: (names.topic(escalations(tier)), EventHeaders(stage, "escalation", part=tier))
             for tier in get_args(AgentTier)
         }
+        self._audits = names.topic(AUDITS), EventHeaders(stage, "audit")
+        self._lessons = names.topic(LESSONS), EventHeaders(stage, "lesson")
         self._signals = names.topic(SIGNALS)
         self._of_signals = {says: EventHeaders(stage, "signal", part=says) for says in ("decided", "lines", "reviewed")}
 
@@ -303,6 +389,12 @@ class _Writer:
     def resolution(self, record: Record, resolution: Resolution, traceparent: bytes | None) -> Out:
         return self._out(*self._resolutions, record.key, resolution, traceparent)
 
+    def audit(self, record: Record, audit: Audit) -> Out:
+        return self._out(*self._audits, record.key, audit, None)
+
+    def lesson(self, record: Record, lesson: Lesson) -> Out:
+        return self._out(*self._lessons, record.key, lesson, None)
+
     def signal(self, signal: Signal, traceparent: bytes | None) -> Out:
         return self._out(self._signals, self._of_signals[signal.says], signal.fingerprint.encode(), signal, traceparent)
 
@@ -311,7 +403,7 @@ class _Writer:
         topic: str,
         headers: EventHeaders,
         key: bytes | None,
-        value: Decision | Escalation | Resolution | Signal,
+        value: Decision | Escalation | Resolution | Signal | Audit | Lesson,
         traceparent: bytes | None,
     ) -> Out:
         now_ms = int(self._clock.time() * 1000)

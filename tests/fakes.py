@@ -52,7 +52,7 @@ async def settle() -> None:
 
 
 Reply = dict[str, Any]
-"""One item of nano's answer."""
+"""One item of nano's answer: id, label, confidence, and summary and fields where they are asked for."""
 
 
 class FakeNano:
@@ -71,6 +71,7 @@ class FakeNano:
         self.spoil = spoil
         self.asks: list[Ask] = []
         self.cancelled = 0
+        self.tokens = Tokens(1_000, 800, 100)  # of every call
         self.free = asyncio.Event()  # cleared: calls wait
         self.free.set()
 
@@ -81,37 +82,56 @@ class FakeNano:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        items = [self._item(message["id"], message["text"], ask) for message in self.messages(ask)]
+        codes = dict(_CODE.findall(ask.instructions))
+        items = [self._item(message["id"], message["text"], ask, codes) for message in self.messages(ask)]
         text = self.spoil(items, ask)
+        if not isinstance(text, str):
+            text = orjson.dumps({"answers": [_written(item, ask, codes) for item in text]}).decode()
         return Answer(
-            text=text if isinstance(text, str) else orjson.dumps({"items": text}).decode(),
+            text=text,
             model="nano-fake",
-            tokens=Tokens(1_000, 800, 100),
+            tokens=self.tokens,
             cost_usd_micros=600,
             call_id=f"call-{len(self.asks)}",
             latency_ms=1.0,
             complete=True,
         )
 
-    def _item(self, id_: str, text: str, ask: Ask) -> Reply:
-        properties = ask.schema["properties"]["items"]["items"]["properties"]
-        item: Reply = {"id": id_, "label": properties["label"]["enum"][0], "confidence": 0.9, "priority": 40}
+    def _item(self, id_: str, text: str, ask: Ask, codes: dict[str, str]) -> Reply:
+        item: Reply = {"id": id_, "label": next(iter(codes)), "confidence": 0.9}
+        properties = ask.schema["properties"]["answers"]["items"].get("properties", {})
         if "summary" in properties:
             item["summary"] = "In short."
         if "fields" in properties:
-            item["fields"] = dict.fromkeys(properties["fields"]["properties"])
-        if control := re.fullmatch(r"Sluice check \w+: answer with label '(.+)' and priority (\d+)\.", text):
-            return item | {"label": control[1], "priority": int(control[2])}
+            item["fields"] = {}
+        if control := re.fullmatch(r"Sluice check \d+: answer ([A-Z]+)(\d\d)", text):
+            labels = {code: label for label, code in codes.items()}
+            return item | {"label": labels[control[1]], "confidence": int(control[2]) / 100}
         return item | self.judge(text)
 
     @staticmethod
     def messages(ask: Ask) -> list[dict[str, str]]:
-        messages: list[dict[str, str]] = orjson.loads(ask.input)["messages"]
-        return messages
+        return [{"id": key, "text": text} for key, text in orjson.loads(ask.input).items()]
 
     def texts(self) -> list[list[str]]:
-        """What each call was about, without controls."""
-        return [[m["text"] for m in self.messages(ask) if not is_control(m)] for ask in self.asks]
+        """What each call was about, without controls, sorted: they travel in random order."""
+        return [sorted(m["text"] for m in self.messages(ask) if not is_control(m)) for ask in self.asks]
+
+
+_CODE = re.compile(r"^- ([\w.-]+) \(([A-Z]+)\): ", re.MULTILINE)
+
+
+def _written(item: Any, ask: Ask, codes: dict[str, str]) -> Any:
+    """As triage's prompt wants it. What is no item stays what it is."""
+    if not isinstance(item, dict):
+        return item
+    verdict = f"{item['id']}{codes.get(item['label'], '?')}{round(item['confidence'] * 100):02d}"
+    if ask.schema["properties"]["answers"]["items"]["type"] == "string":
+        return verdict
+    rest = {name: item[name] for name in ("summary", "fields") if name in item}
+    if "fields" in rest:
+        rest["fields"] = [f"{name}={value}" for name, value in rest["fields"].items() if value is not None]
+    return {"verdict": verdict, **rest}
 
 
 def is_control(message: dict[str, str]) -> bool:

@@ -12,7 +12,7 @@ DAY_MS = 86_400_000
 DEFAULT_PREFIX = "sluice."
 
 Cleanup = Literal["delete", "compact", "compact,delete"]
-Stage = Literal["triage", "mini", "flagship", "incidents", "notify"]
+Stage = Literal["triage", "mini", "flagship", "incidents", "notify", "trainer"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
@@ -28,14 +28,16 @@ class Topic:
     retention_ms: int = 7 * DAY_MS
     cleanup: Cleanup = "delete"
     max_message_bytes: int = limits.OUTPUT_RECORD_BYTES_MAX + limits.KIB * 48
+    segment_bytes: int | None = None  # None: the broker's default, a gigabyte, within which nothing is compacted
 
     def config(self) -> dict[str, str]:
         """The topic's configuration in Kafka's own words."""
-        return {
+        config = {
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_message_bytes),
         }
+        return config if self.segment_bytes is None else config | {"segment.bytes": str(self.segment_bytes)}
 
 
 DECISIONS = Topic(
@@ -124,6 +126,56 @@ REPLAYS = Topic(
     cleanup="compact,delete",
 )
 
+AUDITS = Topic(
+    name="audits",
+    about="Decisions beside the judgement of their stream's reference",
+    key="the input record's key",
+    value=messages.Audit,
+    partitions=1,
+    retention_ms=30 * DAY_MS,
+)
+LESSONS = Topic(
+    name="lessons",
+    about="Labels that a model was paid for, with their texts: what students learn from",
+    key="the input record's key",
+    value=messages.Lesson,
+    partitions=1,
+)
+FEEDBACK = Topic(
+    name="feedback",
+    about="People's corrections",
+    key="the message id",
+    value=messages.Feedback,
+    partitions=1,
+    retention_ms=90 * DAY_MS,
+)
+QUALITY = Topic(
+    name="quality",
+    about="What is certified of each stream, and the state that it follows from; written by the trainer",
+    key="the stream, or command/ and the stream for an operator's order",
+    value=None,
+    partitions=1,
+    cleanup="compact",
+    segment_bytes=limits.SHARED_SEGMENT_BYTES,
+)
+STUDENTS = Topic(
+    name="students",
+    about="Students as plain arrays, in parts, and which of them are kept; written by the trainer",
+    key="stream/version/part, or the stream",
+    value=None,
+    partitions=1,
+    cleanup="compact",
+    segment_bytes=limits.SHARED_SEGMENT_BYTES,
+)
+MEMORY = Topic(
+    name="memory",
+    about="What workers remember together",
+    key="stream/kind/digest",
+    value=None,
+    cleanup="compact,delete",
+    retention_ms=30 * DAY_MS,
+)
+
 OWNED: tuple[Topic, ...] = (
     DECISIONS,
     ESCALATIONS_MINI,
@@ -137,9 +189,15 @@ OWNED: tuple[Topic, ...] = (
     DEAD_LETTERS,
     PARKED,
     REPLAYS,
+    AUDITS,
+    LESSONS,
+    FEEDBACK,
+    QUALITY,
+    STUDENTS,
+    MEMORY,
 )
 
-PUBLISHED = tuple(topic for topic in OWNED if topic is not INCIDENTS)
+PUBLISHED = tuple(topic for topic in OWNED if topic not in (INCIDENTS, QUALITY, STUDENTS, MEMORY))
 """What is there for others to read; of the rest, names and partitions alone are promised."""
 
 SEGMENT_MS = 7 * DAY_MS  # Kafka's default segment.ms: a record may stay that much longer than its retention

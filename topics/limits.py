@@ -21,6 +21,15 @@ CONVERSATIONS_MAX = 20_000  # open conversations a partition; the oldest is clos
 LOOKBACK_RECORDS_MAX = 2_000  # input records re-read a partition to rebuild dialogue windows after a restart
 TURN_CHARS_MAX = 4_000  # of one turn as a window keeps it; longer turns are pasted documents
 WINDOW_CHARS_MAX = 32 * MIB  # of all open conversations of a partition; the oldest is closed first
+SESSION_LINES_OPEN_MAX = 20_000  # a partition: lines that wait for the end of their session: about 30 MB
+SESSION_CHARS_OPEN_MAX = 32 * MIB  # a partition: what sessions say, without their records; the oldest ends first
+SESSIONS_REMEMBERED_MAX = 10_000  # a partition: sessions that ended early and may go on; part of the same characters
+SESSION_VOTES_MIN = 3  # sessions of a kind that are asked about before memory answers: a model errs on one in twenty
+SESSION_VOTES_MAX = 5  # where those do not agree
+SESSION_KINDS_MAX = 20_000  # a stream: kinds whose votes are known: about 15 MB
+SESSION_FORMS_MAX = 200  # templates of one session that are told apart; further lines are counted together
+SESSION_LINE_CHARS_MAX = 500  # shown of one of its lines
+SESSION_QUIET_SECONDS = 5.0  # without any line in the partition: then the clock ends sessions, not only later lines
 MEMORY_TEXT_CHARS_MAX = 256  # a longer text is known to exact memory by its digest
 RECORD_FIELDS_MAX = 64  # of one record: rules name a few; a record with thousands is a dump
 RECORD_FIELD_CHARS_MAX = 1_000  # of one such field's value: rules look at words, not at documents
@@ -40,9 +49,34 @@ LINE_SHAPES_MAX = 4_096  # log lines that differ in digits only, kept with their
 LINE_LAYOUTS_MAX = 16_384  # the same, kept with what is read from where: about 20 MB, at most 60
 LINE_LAYOUT_BYTES_MAX = 1 * KIB  # of such a line; longer ones are read anew each time
 MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 110 MB
+SIGNATURE_SHAPES_MAX = 16_384  # a stream, twice: log lines that differ in digits only: about 10 MB
+SIGNATURE_WORDS_MAX = 8_192  # a process: words that tell a status, as `status=500`, and parts of words looked up
+SIGNATURE_CHARS_MAX = 1_000  # a log line with a longer one keeps asking: a dump, not an event
+TEMPLATE_ENTRIES_MAX = 20_000  # a stream and process: signatures with their answers, about 30 MB
+TEMPLATE_GROUPS_MAX = 32_768  # a stream and process: signatures with a gap, about 25 MB
+TEMPLATE_WORDS_MAX = 40  # of a signature, that a gap is tried in
+TEMPLATE_ANSWERS_MIN = 3  # that agree one after the other, before memory answers
+TEMPLATE_GAP_WORDS_MIN = 5  # that one gap was seen with, before it is taken for a parameter
+MEMORY_IDS_MAX = 16  # messages named in an entry as those that it was learnt from
+MEMORY_AGE_MS_MAX = 7 * 86_400_000  # by the stream's own time since a model's last answer; then it is asked anew
+NEAR_ENTRIES_MAX = 5_000  # a stream and process: mails with their hashed words, about 50 MB at 400 words
+NEAR_BUCKET_MAX = 16  # mails that one band of their hashes may lead to
+NEAR_WORDS_MIN = 20  # of a shorter text one word is too much of it
+NEAR_WORDS_MAX = 3_000  # of a longer one reading them would hold the event loop for milliseconds
+MEMORY_QUEUE_MAX = 10_000  # entries that wait for the broker; more are not told to others: one more question each
+MEMORY_ENTRY_BYTES_MAX = 64 * KIB  # of one entry on the topic; a larger one stays with the worker that paid for it
+MEMORY_TOPIC_AGE_MS_MAX = 30 * 86_400_000  # an older entry on the topic is as if it were not there
+MEMORY_ERASURES_MAX = 10_000  # kept, so that what was on its way when it was erased does not come back
+MEMORY_ERASE_SECONDS = 5.0  # what workers tell until then is erased too: by then all of them have heard of it
+MEMORY_ERASE_PASSES_MAX = 5  # over the topic, until nothing is found any more
 KNOWN_DECISIONS_MAX = 16_384  # a stream: decisions kept as JSON, to be given again: about 20 MB, at most 60
 KNOWN_DECISION_CHARS_MAX = 2_000  # of one of them: a log line's has about 500
 RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: about 60 MB
+
+COINS_MAX = 4_096  # blocks of 16 coins of audits that are kept, a stream: a megabyte
+SELF_AUDITS_SHARE = 0.05  # of what the reference judges anyway: it is asked twice, to see how far it agrees with itself
+ESCALATION_USD_MICROS = 4_000  # of a mini run, about: what another vote of nano's may save
+BATCH_SHADOWS_SHARE = 0.25  # of what the reference judges: nano in a batch is asked too, until that is proven
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
@@ -127,7 +161,9 @@ REPLAY_SILENCE_SECONDS_MAX = 30.0  # without an answer from the broker
 # --- models --------------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
 BATCH_INPUT_CHARS_MAX = 48_000  # of all messages in one call: bounds latency and what one failed call wastes
-BATCH_LINGER_SECONDS_MAX = 1.0  # longer, and records in flight pile up: at 16 messages a second a batch is full anyway
+BATCH_LINGER_SECONDS_MAX = 10.0  # at one message a second that is ten a call; shutdown does not wait for longer
+EXAMPLES_MAX = 200  # that fill a prompt's prefix: 2,304 tokens of the shortest log lines
+CACHE_KEYS_MAX = 256  # of one stream's prompts in a process: 3,840 calls a minute at 15 a key
 TRIAGE_CALLS_MAX = 128  # a stream at once: 1,000 to 2,000 messages a second when a call takes one
 FIELD_CHARS_MAX = 500  # of an extracted text: a name, a number, a cause; bounds what a pattern is tried on
 SUMMARY_CHARS_MAX = 600  # of a summary: one sentence, generously
@@ -143,6 +179,44 @@ REPLY_BYTES_MAX = 16 * MIB  # a longer answer to a call is garbage
 OUTPUT_TOKENS_DEFAULT = 4_096  # of a call that names no bound: without one its worst cost is unknown
 SPEND_QUEUE_MAX = 10_000  # spend records waiting for the broker: minutes of an outage at full rate
 
+# --- lanes ---------------------------------------------------------------------------------------
+FLEX_DEADLINE_SECONDS_MIN = 300.0  # flex takes minutes when it is busy: less time than this is realtime's
+FLEX_CALL_SECONDS_MAX = 900.0  # one call: the vendor's advice
+FLEX_WAIT_SECONDS_MAX = 3_600.0  # for room in flex, however far the deadline: then the default lane
+LANE_FALLBACK_SECONDS = 120.0  # before its deadline an ask leaves a slow lane: room for a realtime call and its tries
+BATCH_DEADLINE_SECONDS_MIN = 12 * 3_600.0  # jobs take 1 to 20 hours; flex costs the same and is there sooner
+BATCH_CANCEL_SECONDS = 1_800.0  # before its first deadline a job is cancelled, which takes the vendor 10 minutes
+BATCH_FILE_BYTES_MAX = 16 * MIB  # of one job: the vendor takes 200 MB, a worker has to hold it
+BATCH_FILE_REQUESTS_MAX = 10_000  # of one job: the vendor takes 50,000
+BATCH_PENDING_BYTES_MAX = 64 * MIB  # of a provider's requests that are not in a job yet; more are refused for a while
+BATCH_LINGER_SECONDS = 30.0  # until a file that is not full is sent; the vendor takes 2,000 jobs an hour
+BATCH_FILINGS_MAX = 5  # tries to file one job, before its requests wait for the next turn
+BATCH_POLL_SECONDS_MIN = 30.0  # between looks at the jobs, a tenth of the youngest one's age
+BATCH_POLL_SECONDS_MAX = 300.0
+BATCH_STALE_SECONDS = 5.0  # what is unknown is looked for anew when the last look is older
+BATCH_AGAIN_SECONDS_MIN = 90.0  # until somebody asks again for an answer: by then its request is in a job
+BATCH_AGAIN_SECONDS_MAX = 1_800.0
+BATCH_ORPHAN_SECONDS = 300.0  # a file that no job was made of by then belongs to a worker that is gone
+BATCH_ADOPT_SECONDS = 600.0  # an ended job that its worker has not entered in the ledger by then, another one enters
+BATCH_ENTRIES_MAX = 500  # spend records at once, of a job that ended: they have to be written too
+BATCH_ENTRIES_SECONDS = 0.05  # until the next ones
+BATCH_FILES_SECONDS = 3 * 86_400.0  # files at the provider expire by themselves; a worker away for longer pays anew
+BATCH_JOBS_MAX = 500  # known at once, the oldest forgotten first
+BATCH_NAMES_MAX = 1_000_000  # known at once of all jobs: message ids and custom_ids, about 60 MB
+BATCH_FAILED_MAX = 100_000  # requests remembered that came back from a job without an answer, about 20 MB
+BATCH_READ_JOBS_MAX = 8  # whose answers are held; those of others are read again when they are asked for
+BATCH_PAGES_MAX = 20  # of the provider's list of jobs, 100 each, and of its list of files
+BATCH_ABOUT_CHARS_MAX = 6_000  # of what a request is about: the vendor keeps 16 values of 512 characters beside one
+BATCH_OUTPUT_BYTES_MAX = 256 * MIB  # of one job's answers, read line by line
+
+assert LANE_FALLBACK_SECONDS < FLEX_DEADLINE_SECONDS_MIN < FLEX_CALL_SECONDS_MAX <= FLEX_WAIT_SECONDS_MAX
+assert BATCH_CANCEL_SECONDS + FLEX_DEADLINE_SECONDS_MIN < BATCH_DEADLINE_SECONDS_MIN < BATCH_FILES_SECONDS
+assert BATCH_LINGER_SECONDS < BATCH_AGAIN_SECONDS_MIN, "who asks again finds the job"
+assert PARK_SECONDS_MIN <= BATCH_AGAIN_SECONDS_MIN, "what waits for a job is worth parking"
+assert BATCH_FILE_BYTES_MAX <= BATCH_PENDING_BYTES_MAX <= 200_000_000
+assert BATCH_FILE_REQUESTS_MAX <= 50_000
+assert BATCH_ENTRIES_MAX < SPEND_QUEUE_MAX
+
 assert RULE_TEXT_CHARS_MAX >= LOG_LINE_CHARS_MAX, "a rule sees the whole of a log line"
 
 # --- schema registry -----------------------------------------------------------------------------
@@ -153,6 +227,43 @@ REGISTRY_SECONDS_MAX = 10.0  # one request
 REGISTRY_ATTEMPTS_MAX = 3  # of one request, before the record waits as for a provider that is away
 REGISTRY_REFUSED_SECONDS = 30.0  # an id that is not there is not asked for again before: a registry may lag behind
 AVRO_DEPTH_MAX = 32  # types within types: the reader goes down with them on the machine's own stack
+
+# --- students --------------------------------------------------------------------------------------
+LESSON_CHARS_MAX = 4_000  # of a message as a student sees it: of a dialogue the newest turns
+LESSON_MAIL_CHARS_MAX = 2_000  # of a mail: what it is about stands at its beginning
+STUDENT_LESSONS_MIN = 200  # fewer teach little, and tell nothing of how sure it may be
+STUDENT_LESSONS_MAX = 20_000  # the newest: a student of 150 labels learns from them in about a minute
+STUDENT_LABELS_MAX = 512
+STUDENT_COLUMNS_MAX = 65_536  # hashed words that a student knows, the most frequent ones
+STUDENT_WEIGHTS_MAX = 4_000_000  # columns times labels: a byte each in a dump, five in a worker
+STUDENT_BYTES_MAX = 5 * MIB  # of a dump, which travels in parts; with 151 labels it has 0.8 MB
+
+# --- the trainer, and state that workers share ------------------------------------------------------
+STUDENT_PART_BYTES = 900_000  # of a student in one record: a topic's default bound, with room for framing
+STUDENTS_KEPT_MAX = 4  # of a stream: the certified, the one that was before it, and the newest two
+STUDENT_INTERVAL_SECONDS = 60.0  # between two trainings of a stream: each new version has to prove itself anew
+STUDENT_TRAINING_SECONDS_MAX = 600.0  # of one training; then it is ended
+STUDENT_RETRY_SECONDS = 600.0  # after a training that failed, or found the lessons too few of their kinds
+LESSONS_CHARS_MAX = 32 * MIB  # of a stream's lessons: four bytes a character at worst
+LESSONS_LOOKBACK_RECORDS = 60_000  # of each topic, read again at a start: the lessons of a few streams
+TRAINER_POLL_RECORDS_MAX = 500  # between two looks of the event loop at its other work
+TRAINER_POLL_SECONDS = 0.2  # between two looks at its group, what time alone does, and orders
+TRAINER_PUBLISH_SECONDS = 5.0  # a stream's state, about 20 KB, at most so often, unless its standing changes
+TRAINER_MARK_SECONDS = 60.0  # until the state of a quiet stream says up to where it goes: a start reads from there
+TRAINER_AUDITS_BEHIND_SECONDS_MAX = 10.0  # a new leader of a partition knows its end sooner; then audits are gone
+TRAINER_RESTART_SECONDS = 2.0  # after a failure
+SHARED_SEGMENT_BYTES = 64 * MIB  # of a topic that is read whole at a start: of what is older the newest is kept
+SHARED_POLL_SECONDS = 1.0  # between two looks of a follower, where nothing comes
+SHARED_POLL_RECORDS_MAX = 500
+SHARED_FETCH_WAIT_MS = 200  # a consumer's stop waits for its last fetch
+SHARED_SILENCE_SECONDS_MAX = 30.0  # with records there and none heard; a transaction of a killed writer ends sooner
+SHARED_START_SECONDS_MAX = 60.0  # until a worker begins without what is shared: dearer, and as right
+SHARED_RETRY_SECONDS = 2.0  # after the broker failed
+
+assert STUDENT_WEIGHTS_MAX + 6 * STUDENT_COLUMNS_MAX + 512 * KIB < STUDENT_BYTES_MAX, "every student can travel"
+assert STUDENT_PART_BYTES < OUTPUT_RECORD_BYTES_MAX
+assert SHARED_SILENCE_SECONDS_MAX < SHARED_START_SECONDS_MAX, "a second reading may begin before"
+assert TRANSACTION_TIMEOUT_MS + 10_000 < SHARED_SILENCE_SECONDS_MAX * 1_000
 
 # --- agents --------------------------------------------------------------------------------------
 AGENT_RUNS_MAX = 64  # escalations that one stage of a process works on at once; a run costs about 12 ms of CPU
@@ -183,6 +294,22 @@ SQL_STEPS = 1_000  # of SQLite's machine between two looks at the clock
 SQL_VALUE_BYTES_MAX = MIB  # of one value that a query computes
 SQL_PATTERN_BYTES_MAX = 200  # of LIKE and GLOB: matching a long one is one step of the machine, however slow
 SQL_TEXT_CHARS_MAX = 500  # shown of one value
+
+# --- the guarantee -------------------------------------------------------------------------------
+QUALITY_AUDIT_PROBABILITY_MIN = 0.02  # of an answer below the reference: of 25,000 a day 500, which prove the claim
+QUALITY_AUDITS_PER_EXPIRY = 10  # expected at least: by chance alone none comes in one of 22,000 such times
+QUALITY_EXPIRY_SECONDS = 86_400.0  # without an audit; then a certificate ends
+QUALITY_SETTLE_SECONDS = 600.0  # until every worker obeys a new standing; they follow it within seconds
+QUALITY_WINDOWS_MIN = 24.0  # that audits are spread over: lines of one hour fail together or not at all
+QUALITY_WINDOW_SECONDS = 3_600.0
+QUALITY_BURN_IN_AUDITS = 100  # whose scores fix the thresholds of a version, and which certify nothing
+QUALITY_FUTILE_AUDITS = 20_000  # a good version needs some 500; one that would take more than this is given up
+QUALITY_FUTILE_AFTER = 300  # audits: fewer do not tell what is hopeless
+QUALITY_FUTILE_EVERY = 100  # audits, between two looks at it
+QUALITY_VERSIONS_MAX = 24  # of a rule, kept; the oldest that does not answer is forgotten
+QUALITY_DAYS_MAX = 31  # whose claims are kept
+QUALITY_EVENTS_MAX = 50  # kept of what was certified and revoked
+QUALITY_WEIGHTS_MAX = 16  # different ones of audits: probabilities are the least one, doubled up to six times
 
 # --- console -------------------------------------------------------------------------------------
 CONSOLE_DECISIONS_PER_SECOND_MAX = 2_000  # read whole: a twentieth of a core; of more a sample is read
@@ -218,6 +345,7 @@ CONSOLE_FORM_BYTES_MAX = 4 * KIB  # of what a browser may send: a token
 assert CONSOLE_LOOKBACK_RECORDS < CONSOLE_DECISIONS_BEHIND_MAX, "what is read at the start is not skipped at once"
 
 assert MESSAGE_TEXT_CHARS_MAX <= BATCH_INPUT_CHARS_MAX, "one message must fit a batch"
+assert BATCH_LINGER_SECONDS_MAX < SHUTDOWN_SECONDS_MAX, "who lingers may still be asked about"
 assert ESCALATION_TEXT_CHARS_MAX * 4 * 2 < OUTPUT_RECORD_BYTES_MAX, "four-byte characters, escaped, must fit a record"
 assert INPUT_VALUE_BYTES_MAX < DEAD_LETTER_VALUE_BYTES_MAX, "what is refused must fit where it goes"
 assert REVOKE_SECONDS_MAX < SHUTDOWN_SECONDS_MAX < 30.0, "shutdown ends inside the pod's grace"
@@ -232,6 +360,7 @@ assert REGISTRY_SECONDS_MAX * REGISTRY_ATTEMPTS_MAX < PROVIDER_OUTAGE_SECONDS_MA
 assert CALLS_IN_FLIGHT_FIRST <= CALLS_IN_FLIGHT_MAX <= GATEWAY_QUEUE_MAX
 assert TURN_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX, "the turn that is judged must be shown"
 assert LOG_LINE_CHARS_MAX <= MESSAGE_TEXT_CHARS_MAX
+assert SESSION_LINE_CHARS_MAX * 4 <= MESSAGE_TEXT_CHARS_MAX, "some lines of a session are shown"
 assert LINE_LAYOUT_BYTES_MAX <= LOG_LINE_CHARS_MAX, "a line that has a layout is shown whole"
 assert 0 < AGENT_SUBTASKS_SHARE < 1, "the decision needs its part"
 assert RUNBOOK_SECTIONS_MAX * 1_000 <= TOOL_OUTPUT_CHARS_MAX, "a section has room for a procedure"

@@ -12,9 +12,10 @@ from pydantic import Field
 Kind = Literal["log", "email", "dialogue"]
 Tier = Literal["nano", "mini", "flagship"]
 AgentTier = Literal["mini", "flagship"]
+Lane = Literal["realtime", "flex", "batch"]
 Severity = Literal["critical", "error", "warning", "info"]
 Means = Literal["rule", "memory", "student", "nano", "mini", "flagship"]
-EscalationReason = Literal["label", "confidence", "rule", "requested", "unresolved"]
+EscalationReason = Literal["label", "confidence", "rule", "requested", "unresolved", "value"]
 FieldValue = str | float | int | bool | None
 
 IGNORED = "ignored"  # the label of a record that is not judged: a tombstone, a turn that is not the customer's
@@ -214,7 +215,7 @@ class Spend:
     at_ms: int
     tier: Tier
     model: str
-    lane: Literal["realtime", "flex", "batch"]
+    lane: Lane
     service_tier: Annotated[str | None, Field(description="What the provider says it billed")]
     status: Annotated[int, Field(description="HTTP status; 0 where no answer came")]
     tokens: Tokens
@@ -227,6 +228,76 @@ class Spend:
     escalation: Annotated[str | None, Field(description="Message id, where an agent made the call")] = None
     latency_ms: float = 0
     simulated: Annotated[bool, Field(description="The answer says of itself that no model gave it")] = False
+
+
+Reference = Literal["nano-single", "nano", "mini", "flagship"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """What a rule that publishes nothing yet would have published about an audited message."""
+
+    rule: Annotated[
+        Literal["free", "batch"], Field(description="Memory and student; or nano with many messages a call")
+    ]
+    version: Annotated[str, Field(description="Of what was frozen when its audits began")]
+    label: str
+    score: Annotated[float, Field(ge=0, le=1, description="How sure it is; thresholds are on this")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """A decision beside the reference's judgement, written in the decision's transaction."""
+
+    id: Annotated[str, Field(description="Message id of the input record")]
+    source: Source
+    stream: str
+    tenant: str
+    at_ms: int
+    policy_version: str
+    reference: Reference
+    reference_label: Annotated[str | None, Field(description="Null: it gave no valid answer, which counts as a no")]
+    label: Annotated[str, Field(description="What was published")]
+    decided_by: Means
+    below: Annotated[bool, Field(description="Published below the reference; else the reference's own answer was")]
+    rule: Annotated[Literal["free", "batch"] | None, Field(description="Which rule published it, where `below`")]
+    version: Annotated[str | None, Field(description="Of that rule")]
+    probability: Annotated[float, Field(gt=0, le=1, description="With which this message was audited")]
+    shadows: tuple[Shadow, ...]
+    template: str | None
+    text: Annotated[str, Field(description="The message as a student sees it, cut")]
+    cost_usd_micros: Annotated[float, Field(ge=0, description="Of the reference's judgement")]
+    reference_again: Annotated[
+        str | None, Field(description="What it said when it was asked a second time; null where it was not")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A label that a model was paid for, and its text: what students learn from."""
+
+    id: Annotated[str, Field(description="Message id of the input record")]
+    stream: str
+    tenant: str
+    at_ms: int
+    policy_version: str
+    label: str
+    tier: Tier
+    confidence: Annotated[float | None, Field(ge=0, le=1)]
+    text: Annotated[str, Field(description="The message as a student sees it, cut")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """A person's correction of a decision. Anyone may write it."""
+
+    id: Annotated[str, Field(description="Message id of the input record")]
+    stream: str
+    label: Annotated[str, Field(description="The right one")]
+    tenant: str = "default"
+    text: Annotated[str | None, Field(description="The message, so that a student can learn from it")] = None
+    by: Annotated[str | None, Field(description="Who says so")] = None
+    at_ms: int | None = None
 
 
 DeadLetterReason = Literal[

@@ -13,9 +13,12 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from topics import dead_letters, parked
 from topics.catalog import (
+    AUDITS,
     DEAD_LETTERS,
     ESCALATIONS_FLAGSHIP,
     ESCALATIONS_MINI,
+    FEEDBACK,
+    LESSONS,
     NOTIFY_DEAD_LETTERS,
     PARKED,
     PUBLISHED,
@@ -47,7 +50,7 @@ class _Plain(GenerateJsonSchema):
         return False
 
 
-_READ_BACK = (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, PARKED)
+_READ_BACK = (ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, PARKED, AUDITS, LESSONS, FEEDBACK)
 # Topics that carry other topics' records: the message's name, and the headers that are added
 _AS_READ = {
     DEAD_LETTERS: ("DeadLetter", dead_letters.HEADERS),

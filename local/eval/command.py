@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
-import gzip
 import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
@@ -22,14 +20,16 @@ from local.collect import Collected, quantile
 from local.demo import progress
 from local.drive import Feed, drive, texts_of
 from local.eval.score import Judged, Score, score
-from local.eval.sources import SourceSpec, load
+from local.eval.sources import SourceSpec, gold_file, labelled, load
 from local.kafka import LocalKafka
 from processors.baseline import one_call_each_usd
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from streams import logs, settings, sources
+from streams.ingest import keyed
 from streams.settings import Runtime
 from streams.sources import FileRecord
+from topics.messages import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,33 @@ class Result:
     "--external", is_flag=True, help="Your own KAFKA_BOOTSTRAP_SERVERS and OPENAI_*: real answers, real money."
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
+@click.option("--compare", "compares", is_flag=True, help="Other ways of deciding beside it; without Kafka.")
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    type=click.Choice(["nano-single", "mini", "flagship"]),
+    help="With --compare: what answers are held against; repeatable.  [default: nano-single]",
+)
+@click.option(
+    "--epsilon",
+    "epsilons",
+    multiple=True,
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    help="With --compare: how often answers may differ from the reference's; repeatable.  [default: 0.02]",
+)
+@click.option(
+    "--delta",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.05,
+    show_default=True,
+    help="With --compare: how often a proof of that may be wrong.",
+)
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="With --compare: a folder for compare.json, compare.md and compare.png.",
+)
 @click.pass_obj
 def evaluate(
     runtime: Runtime,
@@ -85,6 +112,11 @@ def evaluate(
     errors: Path | None,
     external: bool,
     as_json: bool,
+    compares: bool,
+    references: tuple[Reference, ...],
+    epsilons: tuple[float, ...],
+    delta: float,
+    save: Path | None,
 ) -> None:
     """Run labelled files through the whole pipeline and score it.
 
@@ -92,10 +124,14 @@ def evaluate(
     class that matters, the share decided by each means, what a million messages cost beside one plain nano call each,
     and latency. Answers are simulated unless --external says otherwise.
 
+    With --compare each source goes through one plain call a message to each model, and then through one means of
+    Sluice's after the other, without Kafka and always simulated, on a clock of its own; a table a source and reference.
+
     \b
     Example:
       sluice eval ../shared/data --source logs.bgl --source emails.tickets
       sluice eval ../shared/data --limit 500 --json
+      sluice eval ../shared/data --compare --reference flagship --save figures
     """
     logs.set_up(runtime.log_format, "WARNING")
     known = load(policies)
@@ -106,6 +142,23 @@ def evaluate(
     if not specs:
         raise ConfigurationError(f"{data}: none of the files that {policies}/sources.toml names is there.")
     console = Console(stderr=True)
+    if compares:
+        if external:
+            raise ConfigurationError("--compare asks simulated models only: remove --external.")
+        from local.eval import comparing  # brings NumPy and the stand-in with it: only where they are used
+
+        comparing.run(
+            console,
+            data,
+            policies,
+            specs,
+            comparing.terms(references, epsilons, delta, seed, errors, limit),
+            save,
+            as_json,
+        )
+        return
+    if references or epsilons or save:
+        raise ConfigurationError("--reference, --epsilon and --save go with --compare: add it, or remove them.")
     provider, results = asyncio.run(_evaluate(console, data, policies, specs, limit, seed, errors, external))
     if as_json:
         click.echo(
@@ -147,7 +200,7 @@ async def _evaluate(
             async with contextlib.AsyncExitStack() as models:
                 if not external:
                     folder = models.enter_context(tempfile.TemporaryDirectory(prefix="sluice-eval-"))
-                    gold = _gold_file(file, spec, limit, Path(folder) / "gold.jsonl")
+                    gold = gold_file(file, spec, limit, Path(folder) / "gold.jsonl")
                     provider = await models.enter_async_context(simulated.provider([gold], seed=seed, errors=errors))
                     name, policy = provider.name, pointing.at_models(policy)
                     env |= provider.env
@@ -166,7 +219,7 @@ async def _one(
     seed: int,
 ) -> Result:
     """Feeds one source and scores it once everything is decided and every escalation has ended."""
-    feed = Feed(topic, _limited(file, limit))
+    feed = Feed(topic, keyed(policy.streams[policy.stream_of(topic)], _limited(file, limit)))
     began = time.monotonic()
     with progress.shown(console) as show:
         seen = await drive(policy, [feed], env, seed=seed, on_progress=show)
@@ -201,8 +254,7 @@ async def _one(
 def _judged(spec: SourceSpec, file: Path, limit: int | None, feed: Feed, seen: Collected) -> list[Judged]:
     """What was decided beside gold. An agent's judgement, where there is one, is the last word."""
     judged = []
-    labelled = _labelled(file, limit)
-    for fed, record in zip(feed.written, labelled, strict=True):  # written in the order of the file
+    for fed, record in zip(feed.written, labelled(file, limit), strict=True):  # written in the order of the file
         gold = spec.gold_of(record)
         decision = seen.decisions.get(fed.id)
         if gold is None or decision is None:
@@ -210,23 +262,6 @@ def _judged(spec: SourceSpec, file: Path, limit: int | None, feed: Feed, seen: C
         last = seen.resolutions["flagship"].get(fed.id) or seen.resolutions["mini"].get(fed.id) or decision
         judged.append(Judged(gold, last["label"], spec.unit_of(record)))
     return judged
-
-
-def _labelled(file: Path, limit: int | None) -> Iterator[dict[str, Any]]:
-    """The file's records with their gold."""
-    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as lines:
-        for number, line in enumerate(lines):
-            if number == limit:
-                return
-            yield orjson.loads(line)
-
-
-def _gold_file(file: Path, spec: SourceSpec, limit: int | None, target: Path) -> Path:
-    """Gold in the policy's words, for the stand-in."""
-    with target.open("wb") as out:
-        for record in _labelled(file, limit):
-            out.write(orjson.dumps(record | {"label": spec.gold_of(record)}, option=orjson.OPT_APPEND_NEWLINE))
-    return target
 
 
 async def _limited(file: Path, limit: int | None) -> AsyncIterator[FileRecord]:

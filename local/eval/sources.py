@@ -1,10 +1,13 @@
 """Labelled sources: where their data is, and how their gold is read."""
 
+import gzip
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+import orjson
 
 from processors.errors import ConfigurationError
 
@@ -18,6 +21,7 @@ class SourceSpec:
     gold: str  # "label", or "labels.ENTRY"
     values: Mapping[str, str]  # gold to the policy's label; empty: they are the same words
     positive: str | None  # the label whose F1 is told; None: accuracy
+    figure: Literal["f1", "accuracy"]  # what its quality is held to
     unit: Literal["message", "block"]
     note: str
 
@@ -54,8 +58,26 @@ def load(policies: Path) -> dict[str, SourceSpec]:
             gold=table["gold"],
             values=table.get("values", {}),
             positive=table.get("positive"),
+            figure=table.get("figure", "f1" if "positive" in table else "accuracy"),
             unit=table.get("unit", "message"),
             note=table["note"],
         )
         for name, table in tables.items()
     }
+
+
+def labelled(file: Path, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """The file's records with their gold, in order."""
+    with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as lines:
+        for number, line in enumerate(lines):
+            if number == limit:
+                return
+            yield orjson.loads(line)
+
+
+def gold_file(file: Path, spec: SourceSpec, limit: int | None, target: Path) -> Path:
+    """Writes gold in the policy's words, for the stand-in."""
+    with target.open("wb") as out:
+        for record in labelled(file, limit):
+            out.write(orjson.dumps(record | {"label": spec.gold_of(record)}, option=orjson.OPT_APPEND_NEWLINE))
+    return target

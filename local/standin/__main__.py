@@ -24,6 +24,7 @@ from local.standin.error_profile import DEFAULT_PROFILE
 @click.option("--key", default=None, help="The one API key that is accepted; without it any.")
 @click.option("--rpm", default=600_000, show_default=True, help="Requests per minute and model.")
 @click.option("--tpm", default=2_000_000_000, show_default=True, help="Tokens per minute and model.")
+@click.option("--batch-seconds", default=3600.0, show_default=True, help="Of a Batch job, before --latency-scale.")
 @click.option("--until-eof", is_flag=True, help="End when standard input does: with the parent, however it ends.")
 def main(
     port: int,
@@ -35,6 +36,7 @@ def main(
     key: str | None,
     rpm: int,
     tpm: int,
+    batch_seconds: float,
     until_eof: bool,
 ) -> None:
     try:
@@ -48,6 +50,7 @@ def main(
                 key=key,
                 requests_per_minute=rpm,
                 tokens_per_minute=tpm,
+                batch_seconds=batch_seconds,
             )
         )
         asyncio.run(_run(standin, until_eof))

@@ -1,7 +1,7 @@
 """What a model writes into an answer's schema: its judgement of each message, what the texts state, what tools said."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +33,8 @@ _GOALS = (
     "Look up what the runbooks say about {}",
 )
 _FINDING_CHARS_MAX = 300
+_CODES = re.compile(r"\((?P<codes>[A-Z]+(?:\|[A-Z]+)+)\)")
+_TOLD = re.compile(r"\^\((?P<names>[^()]+)\)=")  # a list of name=value
 
 
 def label_choices(node: Any) -> tuple[str, ...]:
@@ -45,6 +47,24 @@ def label_choices(node: Any) -> tuple[str, ...]:
         if name.lower() in LABEL_NAMES and isinstance(child, dict) and "enum" in child:
             return tuple(value for value in child["enum"] if isinstance(value, str))
     return next((found for child in node.values() if (found := label_choices(child))), ())
+
+
+def coded_labels(node: Any, reading: Reading) -> tuple[str, ...]:
+    """The labels whose codes a schema's pattern lets the model choose from, as the instructions name them."""
+    if isinstance(node, list):
+        return next((found for child in node if (found := coded_labels(child, reading))), ())
+    if not isinstance(node, dict) or reading.form is None:
+        return ()
+    if (codes := _codes(node)) and codes <= set(reading.form.codes.values()):
+        return tuple(label for label, code in reading.form.codes.items() if code in codes)
+    return next((found for child in node.values() if (found := coded_labels(child, reading))), ())
+
+
+def _codes(node: Json) -> set[str]:
+    """The codes that the pattern of a string's schema has for a choice."""
+    pattern = node.get("pattern")
+    choice = _CODES.search(pattern) if isinstance(pattern, str) else None
+    return set(choice["codes"].split("|")) if choice is not None else set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +109,20 @@ class Answers:
 
     def elements(self, name: str, items: Json) -> "Sequence[Answers]":
         properties = items.get("properties", {})
-        if self.all and ("id" in properties or any(label in properties for label in LABEL_NAMES)):
+        if self.all and (
+            _codes(items)
+            or any(_codes(child) for child in properties.values())
+            or "id" in properties
+            or any(label in properties for label in LABEL_NAMES)
+        ):
             return [replace(self, message=one.message, judged=one, all=()) for one in self.all]
         if "goal" in properties or "task" in properties:
             return [self._about(goal=goal, task=goal) for goal in self._goals()]
         if "finding" in properties or "tool" in properties:
             return [self._about(tool=tool, finding=finding, quote=finding) for tool, finding in self._findings()]
+        if (told := _TOLD.match(items.get("pattern", ""))) is not None:
+            names = told["names"].replace("\\", "").split("|")
+            return [self._about(**{name.lower(): f"{each}={value}"}) for each, value in self._stated(names)]
         if "enum" in items:
             return self._chosen(items["enum"])
         if properties or items.get("type") != "string":
@@ -129,7 +157,32 @@ class Answers:
             return _SEVERITIES[self._severity()] + round(12 * spread) - 6
         return find_number(key, self.message.text)
 
+    def _stated(self, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Those of the names that the message has a value for, by what the instructions say each is."""
+        for name in names:
+            described = self.reading.described.get(name)
+            kind = described.aside if described is not None else ""
+            value: Any
+            if kind.startswith("one of "):
+                value = self.choose(name, kind.removeprefix("one of ").split(", "))
+            else:
+                value = self.scalar(name, kind if kind in ("boolean", "number", "integer") else "string", {})
+            if value is not None:
+                value = round(value) if kind == "integer" else value
+                yield name, str(value).lower() if kind == "boolean" else str(value)
+
+    def _written(self) -> str | None:
+        """The answer about the message in the form that the instructions want."""
+        form, judged = self.reading.form, self.judged
+        if form is None or judged is None:
+            return None
+        percent = min(99, int(judged.confidence * 100)) if judged.percent is None else judged.percent
+        parts = {"id": self.message.id or "", "code": form.codes.get(judged.label, ""), "sure": f"{percent:02d}"}
+        return "".join(parts[part] for part in form.parts)
+
     def _text(self, key: str, node: Json) -> str | None:
+        if _codes(node):
+            return self._written()
         if key == "id":
             return self.message.id
         if "cause" in key:

@@ -1,6 +1,8 @@
 """Faults on request: what tests and benches make the provider do."""
 
 import random
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -21,13 +23,21 @@ FaultKind = Literal[
     "slow_down",  # 429, wait `seconds`
     "flex_unavailable",  # 429 of the flex lane, on any lane
     "wrong_key",  # 401
+    "batch_refused",  # a Batch job fails before it begins: its model's queue is full
+    "batch_invalid",  # a Batch job fails before it begins: its input is refused
+    "batch_expired",  # a Batch job expires with half of its lines done
+    "batch_line_error",  # a line of a Batch job fails with `status`, unpaid
 ]
 KINDS: tuple[str, ...] = get_args(FaultKind)
+OF_CALLS = tuple(kind for kind in KINDS if not kind.startswith("batch_"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """Happens to each call with `probability`, at most `count` times (None: without end), to `model` (None: any)."""
+    """Happens to each call with `probability`, at most `count` times (None: without end), to `model` (None: any).
+
+    `/v1/files` and `/v1/batches` are struck as the models `files` and `batches`.
+    """
 
     kind: FaultKind
     probability: float = 1.0
@@ -57,10 +67,14 @@ class Faults:
     def clear(self) -> None:
         self._waiting.clear()
 
-    def strike(self, model: str) -> Fault | None:
+    def strike(self, model: str, kinds: Collection[str] = OF_CALLS) -> Fault | None:
         """The fault of this call, if any; its count goes down."""
         for index, (fault, left) in enumerate(self._waiting):
-            if fault.model not in (None, model) or self._random.random() >= fault.probability:
+            if (
+                fault.kind not in kinds
+                or fault.model not in (None, model)
+                or self._random.random() >= fault.probability
+            ):
                 continue
             if left is not None:
                 self._waiting[index] = (fault, left - 1)
@@ -75,16 +89,29 @@ def break_items(value: Any, kind: str) -> Any:
     if not isinstance(value, dict):
         return value
     for name, items in value.items():
-        if not (isinstance(items, list) and items and isinstance(items[0], dict)):
+        if not (isinstance(items, list) and items and (isinstance(items[0], dict) or len(value) == 1)):
             continue
         last = items[-1]
         if kind == "missing_item":
             items = items[:-1]
         elif kind == "extra_item":
-            items = [*items, last | {"id": "zz00"}]
+            items = [*items, _renamed(last)]
         elif kind == "duplicate_item":
             items = [*items, last]
         elif kind == "invalid_item":
-            items = [*items[:-1], last | {"label": "no such label"}]
+            items = [*items[:-1], _mislabelled(last)]
         return value | {name: items}
     return value
+
+
+def _renamed(item: Any) -> Any:
+    """The item with an id that nothing has: digits written as codes get another first one."""
+    if isinstance(item, str):
+        return str((int(item[0]) + 1) % 10) + item[1:] if item[:1].isdecimal() else item
+    return item | ({"verdict": _renamed(item["verdict"])} if "verdict" in item else {"id": "zz00"})
+
+
+def _mislabelled(item: Any) -> Any:
+    if isinstance(item, str):
+        return re.sub(r"[A-Z]+", "?", item)
+    return item | ({"verdict": _mislabelled(item["verdict"])} if "verdict" in item else {"label": "no such label"})

@@ -2,14 +2,15 @@
 
 A record of several parts (the turns of a conversation, the log lines of a session) is judged from what the prompt
 shows of it: its gold label counts once its last part is shown, and half of the whole. Before that the label would
-come from the future.
+come from the future. A text that begins with `7 lines in 12 s` counts log lines, as `3 × LINE`: then as many lines of
+that form are shown, and the last one only where all of its form are.
 """
 
 import gzip
 import re
 from array import array
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -32,7 +33,10 @@ _SPEAKER = re.compile(
     r"^\W{0,2}(?:customer|agent|user|assistant|system|bot|caller|operator|client)\W{0,3}:\s*", re.I | re.M
 )
 _TAG = re.compile(r"<[^>]{0,2000}>")
+_SESSION = re.compile(r"\d+ lines in \d+ s\n")
+_COUNTED = re.compile(r"^(\d{1,6}) × (.+)$", re.M)  # lines that differ from this one in words with digits only
 _SUBJECT = re.compile(r"^subject:(.*)$", re.I | re.M)
+_DIGIT_WORD = re.compile(r"\S*\d\S*")
 _MIX = tuple(np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 
 _NEEDED = "needed is a JSON object with `payload` and `label`"
@@ -189,7 +193,8 @@ class Gold:
     def find(self, text: str) -> Match | None:
         """The record that a prompt's text comes from."""
         folded = fold(text)
-        spoken = fold(strip_speakers(text))
+        counted = _COUNTED.findall(text) if _SESSION.match(text) else []
+        spoken = fold("\n".join(line for _, line in counted) if counted else strip_speakers(text))
         how: Found = "exact"
         index = self._exact.get(folded, self._exact.get(spoken))
         if index is None:
@@ -197,7 +202,8 @@ class Gold:
         if index is None:
             return None
         record = self.records[index]
-        return Match(record, how if len(record.parts) == 1 or _shown(record, spoken) else "part")
+        whole = len(record.parts) == 1 or _shown(record, spoken) or (record.lines and _counted(record, counted))
+        return Match(record, how if whole else "part")
 
     def _similar(self, folded: str) -> int | None:
         """The record that shares most telling shingles with the text, if it shares enough of them."""
@@ -224,6 +230,23 @@ def _shown(record: GoldRecord, folded: str) -> bool:
         return False
     seen = sum(len(part) for part in record.parts if part in folded)
     return 2 * seen >= sum(map(len, record.parts))
+
+
+def _counted(record: GoldRecord, counted: Sequence[tuple[str, str]]) -> bool:
+    """The same of a text that counts lines by their form."""
+    shown: Counter[str] = Counter()
+    for count, line in counted:
+        shown[_form(fold(line))] += int(count)
+    forms = [_form(part) for part in record.parts]
+    there = Counter(forms)
+    if shown[forms[-1]] < there[forms[-1]]:
+        return False
+    seen = sum(min(count, shown[form]) for form, count in there.items())
+    return 2 * seen >= len(forms)
+
+
+def _form(line: str) -> str:
+    return _DIGIT_WORD.sub("", line)
 
 
 def _word_hashes(text: str) -> list[int]:

@@ -29,6 +29,7 @@ class Judged:
     facts: Mapping[str, Any] = field(default_factory=dict)  # gold's other entries about the message
     broken: str | None = None
     priority: int | None = None  # where the message asks for one
+    percent: int | None = None  # the same for how sure the answer is
 
 
 class Judge:
@@ -65,8 +66,12 @@ class Judge:
         drift, redrawn = self._errors.profile.drift_at(tier, now)
         answers: list[Judged] = []
         for index, (message, match) in enumerate(zip(reading.messages, matches, strict=True)):
-            if size > 1 and (wanted := control(message.text, labels)) is not None:
-                obeying = Judged(message, wanted.label, 0.99, False, message.text, priority=wanted.priority)
+            if size > 1 and (wanted := control(message.text, labels, reading.form)) is not None:
+                obeying = Judged(
+                    *(message, wanted.label, 0.99, False, message.text),
+                    priority=wanted.priority,
+                    percent=wanted.percent,
+                )
                 answers.append(obeying)
                 continue
             self.found[match.how if match is not None else "unknown"] += 1
@@ -125,10 +130,17 @@ def with_accidents(answers: Sequence[Judged]) -> list[Judged]:
         if answer.broken == "missing":
             written.remove(answer)
         elif answer.broken == "extra":
-            written.append(replace(answer, message=Message("zz00", answer.message.text)))
+            written.append(replace(answer, message=Message(_unknown_id(answers), answer.message.text)))
         elif answer.broken == "swapped" and index + 1 < len(written):
             written[index], written[index + 1] = written[index + 1], written[index]
     return written
+
+
+def _unknown_id(answers: Sequence[Judged]) -> str:
+    """An id that no message has, as long as theirs and of the same characters."""
+    known = {answer.message.id for answer in answers}
+    digits = all(id_ is not None and id_.isdecimal() for id_ in known)
+    return next((str(id_) for id_ in range(100, 1_000) if str(id_) not in known), "zz00") if digits else "zz00"
 
 
 def _gold_climbs(record: GoldRecord) -> bool:

@@ -35,7 +35,7 @@ class ServedModel:
     output_token_ms: float
 
     def price(self, lane: str) -> Price:
-        return self.flex if lane == "flex" else self.default
+        return self.default if lane == "default" else self.flex  # batch costs what flex does
 
     def latency_ms(self, tokens: Tokens, lane: str) -> float:
         """Median time to the whole answer; flex is served when there is room."""

@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from local.standin.calls import Call, Said, ToolCall, ToolOutput
+
+Part = Literal["id", "code", "sure"]
 
 _TEXT_KEYS = ("text", "message", "body", "content", "line")
 _LIST_ITEMS_MAX = 1_000
@@ -19,6 +21,7 @@ _ENTRY = re.compile(
     r"^(?P<indent>\s*)(?P<bullet>[-*•]\s+)?"
     r"[`\"'*]*(?P<name>\w[\w. -]{0,63}?)[`\"'*]*\s*(?:\((?P<aside>[^)]*)\))?\s*(?:[:;]\s+(?P<text>.*))?$"
 )
+_BULLET = re.compile(r"^- ([\w.-]{1,64}): ", re.M)
 _PATTERN = re.compile(r"\b(?:match(?:es|ing)?|pattern|regex)\b[:=\s]*[`'\"/]?(?P<pattern>[^\s`'\"]+)", re.I)
 _SEVERITY = re.compile(r"\b(critical|error|warning|info)\b")
 _CONTROL = re.compile(
@@ -26,7 +29,16 @@ _CONTROL = re.compile(
     r"""(?:\W{1,3}and\s+priority\s+(?P<priority>\d{1,3}))?\W*""",
     re.I | re.S,
 )
+_CODED_CONTROL = re.compile(r"(?:[^'\"\n]{0,60}:\s*)?answer\s+(?P<code>[A-Z]{1,3})(?P<percent>\d\d)\.?")
 _CONTROL_CHARS_MAX = 240
+_CODE = re.compile(r"[A-Z]{1,3}")  # beside a label's name
+_BY_KEY = re.compile(r"\btexts? by (?:key|id|number)\b", re.I)
+_WRITTEN = re.compile(r"\bwritten\s+(?P<parts>(?:<\w+>)+)")
+_PARTS: tuple[tuple[Part, re.Pattern[str]], ...] = (  # by what is said of a part of an answer; the first that fits
+    ("sure", re.compile(r"\b(?:percent|chance|sure|confidence)\b", re.I)),
+    ("code", re.compile(r"\b(?:label|code)", re.I)),
+    ("id", re.compile(r"\b(?:key|id|number)\b", re.I)),
+)
 _ORDERS = re.compile(
     r"""\b(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,4}?(?:instruction|prompt|rule|message|direction|order)
       | \b(?:label|classify|mark|categori[sz]e|tag|answer|treat)\s+(?:all|every|each|both|the\s+other|the\s+rest)\b
@@ -49,6 +61,15 @@ class Control:
 
     label: str
     priority: int | None
+    percent: int | None = None  # how sure it wants to be answered
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the instructions want an answer to be written: its parts, one after the other."""
+
+    parts: Sequence[Part]
+    codes: Mapping[str, str]  # by label
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +79,7 @@ class Described:
     text: str
     severity: str | None
     pattern: str | None
+    aside: str = ""  # in brackets behind the name
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +99,23 @@ class Reading:
     data: Mapping[str, Any]  # the JSON object of the user's turn; empty where there is none
     described: Mapping[str, Described]
     shown: Sequence[Shown]
+    form: Form | None = None  # where answers are codes
 
 
 def read(call: Call) -> Reading:
     """Reads the latest user turn that brings JSON; without any, the latest user turn is the message."""
     users = [turn.text for turn in call.turns if isinstance(turn, Said) and turn.role == "user"]
     described = describe(call.system)
+    form = find_form(call.system)
     for text in reversed(users):
         data = find_object(text)
         if data is None:
             continue
-        if messages := _listed(data):
-            return Reading(messages, True, data, described, _shown(call, data))
+        if messages := _listed(data) or _keyed(data, call.system):
+            return Reading(messages, True, data, described, _shown(call, data), form)
         if (single := _single(data)) is not None:
-            return Reading((Message(None, single),), False, data, described, _shown(call, data))
-    return Reading((Message(None, users[-1] if users else ""),), False, {}, described, _shown(call, {}))
+            return Reading((Message(None, single),), False, data, described, _shown(call, data), form)
+    return Reading((Message(None, users[-1] if users else ""),), False, {}, described, _shown(call, {}), form)
 
 
 def find_object(text: str) -> dict[str, Any] | None:
@@ -129,6 +153,21 @@ def find_schema(text: str) -> dict[str, Any] | None:
     return None
 
 
+@lru_cache(maxsize=256)
+def find_example(system: str) -> dict[str, Any] | None:
+    """The schema of a plain prompt: labels as a list, `- name: words`, and an answer shown as a JSON object whose
+    `label` is one of them."""
+    example = find_object(system)
+    if example is None:
+        return None
+    names = _BULLET.findall(system)
+    if example.get("label") not in names:
+        return None
+    kinds = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    properties = {key: {"type": kinds[type(value)]} for key, value in example.items() if type(value) in kinds}
+    return {"type": "object", "properties": properties | {"label": {"type": "string", "enum": names}}}
+
+
 def _listed(data: Mapping[str, Any]) -> tuple[Message, ...]:
     """The objects with an id and a text of the first list that has such."""
     for value in data.values():
@@ -141,6 +180,13 @@ def _listed(data: Mapping[str, Any]) -> tuple[Message, ...]:
             if messages:
                 return messages
     return ()
+
+
+def _keyed(data: Mapping[str, Any], system: str) -> tuple[Message, ...]:
+    """The texts of an object that the instructions call so."""
+    if _BY_KEY.search(system) is None or not all(isinstance(text, str) for text in data.values()):
+        return ()
+    return tuple(Message(key, text) for key, text in list(data.items())[:_LIST_ITEMS_MAX])
 
 
 def _single(data: Mapping[str, Any]) -> str | None:
@@ -173,14 +219,33 @@ def describe(system: str) -> Mapping[str, Described]:
         if match["indent"] and not match["bullet"] and last is not None:
             was = found[last]
             if name.lower() == "severity":
-                found[last] = Described(was.text, text.strip(), was.pattern)
+                found[last] = replace(was, severity=text.strip())
             elif name.lower() not in ("not", "but not"):
-                found[last] = Described(f"{was.text} {text}", was.severity, was.pattern)
+                found[last] = replace(was, text=f"{was.text} {text}")
             continue
         severity, pattern = _SEVERITY.search(aside), _PATTERN.search(text)
         last = name
-        found[name] = Described(text, severity[1] if severity else None, pattern["pattern"] if pattern else None)
+        found[name] = Described(
+            text, severity[1] if severity else None, pattern["pattern"] if pattern else None, aside.strip()
+        )
     return found
+
+
+@lru_cache(maxsize=256)
+def find_form(system: str) -> Form | None:
+    """The form of an answer where the instructions have it written as `<name><name>…` and say what each name is."""
+    if (match := _WRITTEN.search(system)) is None:
+        return None
+    described = describe(system)
+    parts: list[Part] = []
+    for name in re.findall(r"\w+", match["parts"]):
+        said = described[name].text if name in described else name
+        part = next((part for part, words in _PARTS if words.search(said)), None)
+        if part is None:
+            return None
+        parts.append(part)
+    codes = {name: one.aside for name, one in described.items() if _CODE.fullmatch(one.aside)}
+    return Form(tuple(parts), codes)
 
 
 def _shown(call: Call, data: Mapping[str, Any]) -> tuple[Shown, ...]:
@@ -200,9 +265,14 @@ def _shown(call: Call, data: Mapping[str, Any]) -> tuple[Shown, ...]:
     )
 
 
-def control(text: str, labels: Sequence[str]) -> Control | None:
+def control(text: str, labels: Sequence[str], form: Form | None = None) -> Control | None:
     """What a short text plainly asks for itself, as a known-answer control does."""
-    if len(text) > _CONTROL_CHARS_MAX or (match := _CONTROL.fullmatch(text)) is None:
+    if len(text) > _CONTROL_CHARS_MAX:
+        return None
+    if form is not None and (coded := _CODED_CONTROL.fullmatch(text)) is not None:
+        meant = next((label for label in labels if form.codes.get(label) == coded["code"]), None)
+        return Control(meant, None, int(coded["percent"])) if meant is not None else None
+    if (match := _CONTROL.fullmatch(text)) is None:
         return None
     wanted = match["label"].strip("\"'`“”‘’ .")
     if wanted not in labels:

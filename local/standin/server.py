@@ -5,11 +5,12 @@ from functools import partial
 from typing import Any, Self
 
 import orjson
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
-from local.standin import chat_api, responses_api
+from local.standin import batches_api, chat_api, files_api, responses_api
 from local.standin.faults import Fault
-from local.standin.service import Api, ConnectionCut, Reply, Service
+from local.standin.problems import Problem, invalid
+from local.standin.service import Api, ConnectionCut, Reply, Service, json_object
 from local.standin.settings import StandInSettings
 from processors.clock import Clock, SystemClock
 
@@ -18,7 +19,8 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 _MARK = {"x-sluice-simulated": "true", "openai-version": "2020-10-01"}
 _ABOUT = (
     "Sluice's stand-in provider. Every answer from here is simulated: no language model is behind it.\n"
-    "It speaks POST /v1/responses, POST /v1/chat/completions and GET /v1/models of OpenAI's API.\n"
+    "It speaks POST /v1/responses, POST /v1/chat/completions, GET /v1/models, and /v1/files and /v1/batches "
+    "of OpenAI's API.\n"
     "GET /_standin/stats says what it served; POST and DELETE /_standin/faults make it fail.\n"
 )
 
@@ -57,6 +59,7 @@ class StandIn:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self._service.batches.close()
         await self._runner.cleanup()
 
     def fault(self, fault: Fault) -> None:
@@ -70,16 +73,33 @@ class StandIn:
         """Calls, tokens and USD by model, match rate, highest concurrency, faults; what GET /_standin/stats gives."""
         return self._service.report()
 
+    def paid(self) -> dict[str, int]:
+        """How often each line of Batch jobs was answered, by custom_id; what GET /_standin/paid gives."""
+        return dict(self._service.statistics.paid)
+
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=BODY_BYTES_MAX)
+        file, batch = files_api.PATH + "/{id}", batches_api.PATH + "/{id}"
         app.add_routes(
             [
                 web.post(responses_api.PATH, self._model_path(responses_api)),
                 web.post(chat_api.PATH, self._model_path(chat_api)),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name}", self._models),
+                web.post(files_api.PATH, self._upload),
+                web.get(files_api.PATH, self._objects("files", lambda it, request: it.files.page(request.query))),
+                web.get(file, self._objects("files", lambda it, request: it.files.get(_id(request)).rendered())),
+                web.get(file + "/content", self._objects("files", lambda it, request: it.files.get(_id(request)).data)),
+                web.delete(file, self._objects("files", lambda it, request: it.files.delete(_id(request)))),
+                web.post(batches_api.PATH, self._create_batch),
+                web.get(batches_api.PATH, self._objects("batches", lambda it, request: it.batches.page(request.query))),
+                web.get(batch, self._objects("batches", lambda it, request: it.batches.get(_id(request)))),
+                web.post(
+                    batch + "/cancel", self._objects("batches", lambda it, request: it.batches.cancel(_id(request)))
+                ),
                 web.get("/", self._about),
                 web.get("/_standin/stats", self._stats),
+                web.get("/_standin/paid", self._paid),
                 web.post("/_standin/faults", self._add_fault),
                 web.delete("/_standin/faults", self._remove_faults),
             ]
@@ -98,6 +118,53 @@ class StandIn:
             return web.Response(status=500)
         return _response(reply)
 
+    def _objects(
+        self, kind: str, act: Callable[[Service, web.Request], Any]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """A path of `files` or `batches` whose request has no body."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return self._object(kind, request, lambda: act(self._service, request))
+
+        return answer
+
+    async def _create_batch(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        return self._object("batches", request, lambda: self._service.batches.create(json_object(body)))
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        form: dict[str, str] = {}
+        name, data = None, bytearray()
+        problem: Problem | None = None
+        if not request.content_type.startswith("multipart/"):
+            problem = invalid("Expected a body of multipart/form-data.")
+        else:
+            async for part in await request.multipart():
+                if not isinstance(part, BodyPartReader):
+                    continue
+                if part.name != "file":
+                    form[part.name or ""] = await part.text()
+                    continue
+                name = part.filename
+                while chunk := await part.read_chunk(1024 * 1024):
+                    if len(data) <= files_api.FILE_BYTES_MAX:  # the rest is read and forgotten
+                        data += chunk
+
+        def act() -> dict[str, Any]:
+            if problem is not None:
+                raise problem
+            return self._service.files.upload(form, name, bytes(data)).rendered()
+
+        return self._object("files", request, act)
+
+    def _object(self, kind: str, request: web.Request, act: Callable[[], Any]) -> web.StreamResponse:
+        try:
+            return _response(self._service.object_call(kind, _authorization(request), act))
+        except ConnectionCut:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+
     async def _models(self, request: web.Request) -> web.StreamResponse:
         return _response(self._service.models(_authorization(request), request.match_info.get("name")))
 
@@ -106,6 +173,9 @@ class StandIn:
 
     async def _stats(self, _request: web.Request) -> web.StreamResponse:
         return _json(self.stats())
+
+    async def _paid(self, _request: web.Request) -> web.StreamResponse:
+        return _json(self.paid())
 
     async def _add_fault(self, request: web.Request) -> web.StreamResponse:
         try:
@@ -117,6 +187,10 @@ class StandIn:
     async def _remove_faults(self, _request: web.Request) -> web.StreamResponse:
         self.clear_faults()
         return _json({"faults": "cleared"})
+
+
+def _id(request: web.Request) -> str:
+    return request.match_info["id"]
 
 
 def _authorization(request: web.Request) -> str:

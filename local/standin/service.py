@@ -2,17 +2,21 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
 
-from local.standin import problems
+from local.standin import chat_api, problems, responses_api
+from local.standin.batch_input import Line
+from local.standin.batches_api import Batches, Done
 from local.standin.billing import Outcome, Usage
 from local.standin.calls import Answer, Call
 from local.standin.error_model import ErrorModel
 from local.standin.error_profile import load_profile
 from local.standin.faults import Fault, Faults
+from local.standin.files_api import Files
 from local.standin.gold import Gold, read_gold
 from local.standin.judging import Judge
 from local.standin.models import PRICES_AS_OF, ServedModel
@@ -41,6 +45,9 @@ class Api(Protocol):
     def render(
         self, body: dict[str, Any], answer: Answer, outcome: Outcome, call_id: str, now: float
     ) -> dict[str, Any]: ...
+
+
+_APIS: Mapping[str, Api] = {api.PATH: api for api in (responses_api, chat_api)}
 
 
 class ConnectionCut(Exception):
@@ -76,6 +83,16 @@ class Service:
             for name in settings.models
         }
         self._schemas: dict[bytes, None] = {}
+        self.files = Files(clock)
+        self.batches = Batches(
+            self.files,
+            self.faults,
+            clock,
+            seconds=settings.batch_seconds * settings.latency_scale,
+            queue_tokens=settings.batch_queue_tokens,
+            answer=self._answer_line,
+            weigh=self._weigh_lines,
+        )
 
     def report(self) -> dict[str, Any]:
         """Statistics, and under which settings they came about."""
@@ -114,13 +131,61 @@ class Service:
             return Reply(200, orjson.dumps(next(model for model in models if model["id"] == name)))
         return Reply(200, orjson.dumps({"object": "list", "data": models}))
 
+    def object_call(self, kind: str, authorization: str, act: Callable[[], Any]) -> Reply:
+        """A call to `files` or `batches`. Raises ConnectionCut, after the call has done its work."""
+        try:
+            self._check_key(authorization)
+            fault = self.faults.strike(kind, ("server_error", "reset", "rate_limited", "account_spent", "garbage_body"))
+            if fault is not None:
+                self.statistics.faults[fault.kind] += 1
+                _refuse(fault, kind, self.settings.requests_per_minute)
+                if fault.kind == "server_error":
+                    raise problems.server_error(fault.status)
+            made = act()
+            if fault is not None and fault.kind == "reset":
+                raise ConnectionCut
+            body = made if isinstance(made, bytes) else orjson.dumps(made)
+            return Reply(200, b"<html>\x00" if fault is not None and fault.kind == "garbage_body" else body)
+        except problems.Problem as problem:
+            return Reply(problem.status, orjson.dumps(problem.body()), dict(problem.headers))
+
+    async def _answer_line(self, endpoint: str, line: Line) -> Done:
+        """One request of a Batch job. It has no limits but its own, and is not late."""
+        api = _APIS[endpoint]
+        try:
+            call = api.parse(line.body)
+            model = self.settings.models[call.model]
+            if fault := self.faults.strike(call.model, ("batch_line_error",)):
+                self.statistics.faults[fault.kind] += 1
+                raise problems.server_error(fault.status)
+        except problems.Problem as problem:
+            return Done(problem.status, problem.body())
+        answer = await self._model.answer(call, model.tier, self._clock.time())
+        answer, outcome = self._bill(call, model, answer, "batch")
+        self.statistics.paid[line.custom_id] += 1
+        usage = outcome.usage
+        call_id = f"{self._random.getrandbits(128):032x}"
+        rendered = api.render(line.body, answer, outcome, call_id, self._clock.time())
+        return Done(200, rendered, (usage.input, usage.cached, usage.output))
+
+    def _weigh_lines(self, endpoint: str, lines: Sequence[Line]) -> int:
+        if (name := lines[0].body["model"]) not in self.settings.models:
+            raise problems.unknown_model(name)
+        tokens = 0
+        for line in lines:
+            try:
+                tokens += _APIS[endpoint].parse(line.body).prompt_chars // 4
+            except problems.Problem:
+                continue  # it will be told for its line
+        return tokens
+
     def _check_key(self, authorization: str) -> None:
         if self.settings.key is not None and authorization != f"Bearer {self.settings.key}":
             raise problems.wrong_key()
 
     async def _serve(self, api: Api, raw: bytes, authorization: str) -> Reply:
         self._check_key(authorization)
-        body = _json_object(raw)
+        body = json_object(raw)
         call = api.parse(body)
         model = self.settings.models.get(call.model)
         if model is None:
@@ -155,8 +220,8 @@ class Service:
         }
         return Reply(200, orjson.dumps(api.render(body, answer, outcome, call_id, self._clock.time())), headers)
 
-    def _bill(self, call: Call, model: ServedModel, answer: Answer) -> tuple[Answer, Outcome]:
-        """Cuts the answer at its bound and counts what it used."""
+    def _bill(self, call: Call, model: ServedModel, answer: Answer, lane: str | None = None) -> tuple[Answer, Outcome]:
+        """Cuts the answer at its bound and counts what it used. `lane`: at whose price, if not the service tier's."""
         prompt = list(chunks(call.segments))
         reasoning = REASONING_TOKENS[call.effort]
         written = "".join(f"{made.name}{made.arguments}" for made in answer.tool_calls) or answer.refusal or answer.text
@@ -174,7 +239,7 @@ class Service:
             output=output + reasoning,
             reasoning=reasoning,
         )
-        cost = model.price(call.service_tier).usd_micros(usage.tokens)
+        cost = model.price(lane or call.service_tier).usd_micros(usage.tokens)
         self.statistics.answered(call.model, usage, cost)
         return answer, Outcome(text, complete, usage, call.service_tier)
 
@@ -228,7 +293,8 @@ def _refuse(fault: Fault, model: str, limit: int) -> None:
             pass
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
+def json_object(raw: bytes) -> dict[str, Any]:
+    """A request's body. Raises Problem."""
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:

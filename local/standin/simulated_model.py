@@ -5,12 +5,12 @@ from typing import Any
 
 import orjson
 
-from local.standin.answering import Answers, label_choices
+from local.standin.answering import Answers, coded_labels, label_choices
 from local.standin.calls import Answer, Call
 from local.standin.faults import break_items
 from local.standin.filling import fill
 from local.standin.judging import Judge, with_accidents
-from local.standin.reading import Reading, find_schema, read
+from local.standin.reading import Reading, find_example, find_schema, read
 from local.standin.tool_use import choose_calls
 from topics.messages import Tier
 
@@ -36,14 +36,14 @@ class SimulatedModel:
             return Answer(tool_calls=calls)
         schema = call.format.schema if call.format is not None else None
         if schema is None:
-            schema = find_schema(call.system)
+            schema = find_schema(call.system) or find_example(call.system)
         if schema is None:
             return Answer(text=self._prose(reading, as_json=call.format is not None))
         value = await self._filled(schema, reading, tier, now)
         return Answer(text=orjson.dumps(break_items(value, fault) if fault else value).decode())
 
     async def _filled(self, schema: Mapping[str, Any], reading: Reading, tier: Tier, now: float) -> Any:
-        labels = label_choices(schema)
+        labels = label_choices(schema) or coded_labels(schema, reading)
         if not labels:
             return fill(schema, schema, Answers(reading, reading.messages[0], None, self._seed))
         await self._judge.prepare(labels)

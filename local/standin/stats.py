@@ -26,6 +26,7 @@ class Statistics:
     served: dict[str, _Served] = field(default_factory=dict)
     statuses: Counter[int] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+    paid: Counter[str] = field(default_factory=Counter)  # lines of Batch jobs that were answered, by custom_id
     in_flight: int = 0
     in_flight_max: int = 0
 
@@ -66,6 +67,10 @@ class Statistics:
             },
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "faults": dict(self.faults),
+            "batch": {
+                "answered": self.paid.total(),
+                "answered_twice": sum(count > 1 for count in self.paid.values()),
+            },
             "concurrency_max": self.in_flight_max,
             "messages_judged": messages,
             "messages_by_match": dict(found),

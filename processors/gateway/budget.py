@@ -40,6 +40,7 @@ class Budget:
     def __init__(self, terms: Terms, clock: Clock) -> None:
         self.spent_micros = 0  # of the present period
         self.reserved_micros = 0  # of the present period
+        self.held_micros = 0  # of the present period: reserved for hours
         self._clock = clock
         self._period_s = _SECONDS[terms.period]
         self._period = self._now()
@@ -56,9 +57,10 @@ class Budget:
         self.limit_micros = int(terms.usd * 1_000_000)
         self._settled.set()  # there may be more now
 
-    async def reserve(self, worst_micros: int) -> "Share":
+    async def reserve(self, worst_micros: int, *, hold: bool = False) -> "Share":
         """The worst case of one call, set aside. Waits while only other calls' reservations stand in the way.
 
+        `hold`: for a call that may take hours; nobody waits for its end, it counts as spent until it is settled.
         Raises BudgetSpent where even their end would leave too little, ProviderUnavailable where too many wait.
         """
         if self._waiting >= GATEWAY_QUEUE_MAX:
@@ -71,8 +73,11 @@ class Budget:
                 while not self._fits(worst_micros):
                     self._settled.clear()
                     await self._settled.wait()
-                self.reserved_micros += worst_micros
-                return Share(worst_micros, self, self._period)
+                if hold:
+                    self.held_micros += worst_micros
+                else:
+                    self.reserved_micros += worst_micros
+                return Share(worst_micros, self, self._period, hold)
         finally:
             self._waiting -= 1
 
@@ -80,23 +85,27 @@ class Budget:
         """Turns a reservation into what the call cost. One of a period that is over counts in that period alone."""
         self._begin_period()
         if share.period == self._period:
-            self.reserved_micros -= share.worst_micros
+            if share.hold:
+                self.held_micros -= share.worst_micros
+            else:
+                self.reserved_micros -= share.worst_micros
             self.spent_micros += cost_micros
             self._tell()
         self._settled.set()
 
     def _fits(self, worst_micros: int) -> bool:
         self._begin_period()
-        if self.spent_micros + worst_micros > self.limit_micros:
+        gone_micros = self.spent_micros + self.held_micros
+        if gone_micros + worst_micros > self.limit_micros:
             terms, rest_s = self._terms, self._period_s - self._clock.time() % self._period_s
-            limit, spent, worst = (n / 1e6 for n in (self.limit_micros, self.spent_micros, worst_micros))
+            limit, spent, worst = (n / 1e6 for n in (self.limit_micros, gone_micros, worst_micros))
             raise BudgetSpent(
                 f"{terms.of} has spent ${spent:.6f} of its ${limit:.6f} this {terms.period}, and the next call may "
                 f"cost ${worst:.6f}. It has money again in {rest_s:.0f} s; to spend more, raise {terms.key}",
                 retry_after_s=rest_s,
                 when_spent=terms.when_spent,
             )
-        return self.spent_micros + self.reserved_micros + worst_micros <= self.limit_micros
+        return gone_micros + self.reserved_micros + worst_micros <= self.limit_micros
 
     def _tell(self) -> None:
         share = self.spent_micros / self.limit_micros if self.limit_micros else 1.0
@@ -111,7 +120,7 @@ class Budget:
     def _begin_period(self) -> None:
         if self._now() != self._period:
             self._period = self._now()
-            self.spent_micros = self.reserved_micros = 0
+            self.spent_micros = self.reserved_micros = self.held_micros = 0
             self._warned = False
             self._used.set(0)
 
@@ -126,6 +135,7 @@ class Share:
     worst_micros: int
     budget: Budget
     period: int
+    hold: bool
 
 
 class Reservation:
@@ -162,7 +172,7 @@ class Budgets:
             budget = self._of[owner] = kept.get(owner) or Budget(terms, self._clock)
             budget.adopt(terms)
 
-    async def reserve(self, context: Context, worst_micros: int) -> Reservation:
+    async def reserve(self, context: Context, worst_micros: int, *, hold: bool = False) -> Reservation:
         """As Budget.reserve, in each that applies, the narrowest first: always in this order, so that calls that hold
         one and wait for another never wait for each other."""
         owners = ("stream", context.stream), ("tier", context.tier), ("tenant", context.tenant), _TOTAL
@@ -170,7 +180,7 @@ class Budgets:
         try:
             for owner in owners:
                 if (budget := self._of.get(owner)) is not None:
-                    shares.append(await budget.reserve(worst_micros))
+                    shares.append(await budget.reserve(worst_micros, hold=hold))
         except BaseException:
             Reservation(shares).settle(0)
             raise

@@ -5,8 +5,10 @@ token used. A call that was sent and brought no usage back, because it was cance
 garbage, counts as spent in full: the provider may have done and billed the work. Calls that were refused cost nothing.
 """
 
+import math
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import TracebackType
@@ -14,24 +16,30 @@ from typing import TYPE_CHECKING, Any, Self, assert_never
 
 import orjson
 
-from processors.asking import Answer, Ask
+from processors import metrics
+from processors.asking import Answer, Ask, Waiting
 from processors.clock import Clock
-from processors.errors import AnswerRefused, ProviderUnavailable, RequestRefused
+from processors.errors import AnswerRefused, ConfigurationError, ProviderUnavailable, RequestRefused
 from processors.gateway import wire
+from processors.gateway.batch_api import BatchApi
+from processors.gateway.batch_lane import BatchLane, Pace
+from processors.gateway.batch_lines import scope_of
 from processors.gateway.budget import Budgets
 from processors.gateway.client import Client, NoAnswer, NotSent, Raw, TooSlow
 from processors.gateway.context import Context
 from processors.gateway.dialect import Api, Dialect, Json, adapt, schema_of
 from processors.gateway.headers import retry_after_s
+from processors.gateway.lanes import lane_of
 from processors.gateway.ledger import Bill, Ledger, waiting
 from processors.gateway.limiter import Limiter
 from processors.gateway.providers import Server
 from processors.gateway.refusals import Again, Refused, judge
 from processors.gateway.routes import Route, routes
 from processors.gateway.wire import Reading
+from processors.placeholders import resolve
 from processors.policy import Policy
 from topics import limits
-from topics.messages import Spend, Tier, Tokens
+from topics.messages import Lane, Spend, Tier, Tokens
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -51,6 +59,7 @@ class Reply:
     cost_usd_micros: int
     call_id: str
     latency_ms: float
+    lane: Lane  # that was billed
 
 
 class Gateway:
@@ -65,14 +74,21 @@ class Gateway:
         rng: random.Random,
         on_spend: Callable[[Spend], None],
         call_seconds: float = limits.CALL_SECONDS_MAX,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
     ) -> None:
-        """`on_spend` gets one record a call that reached a provider. Raises ConfigurationError."""
+        """`on_spend` gets one record a call that reached a provider; `pace` is the batch lane's.
+
+        Raises ConfigurationError.
+        """
         self._clock = clock
         self._rng = rng
         self._ledger = Ledger(clock, on_spend)
         self._client = Client(call_seconds)
         self._budgets = Budgets(policy, clock)
         self._routes = routes(policy, env, clock)
+        self._scope = _scope(policy, env)
+        self._pace = pace
+        self._batch_lanes: dict[str, BatchLane] = {}  # by server
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
@@ -81,6 +97,8 @@ class Gateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
+        for lane in self._batch_lanes.values():
+            await lane.close()
         await self._client.__aexit__(kind, error, tb)
 
     def adopt(self, policy: Policy) -> None:
@@ -109,8 +127,13 @@ class Gateway:
             tier=ask.tier, stream=ask.stream, tenant=ask.tenant, purpose=ask.purpose, messages=ask.messages
         )
         dialect = route.server.dialect
-        request = wire.write(ask, route.model, dialect.api, dialect.vendor)
-        reply = await self._call(route, dialect.api, request, context)
+        lane = lane_of(ask.deadline_s, set(route.lanes) - {"batch"})
+        request = wire.write(ask, route.model, dialect.api, dialect.vendor, lane)
+        leave_s = math.inf
+        if lane == "flex" and ask.deadline_s is not None:
+            left_s = min(ask.deadline_s - limits.LANE_FALLBACK_SECONDS, limits.FLEX_WAIT_SECONDS_MAX)
+            leave_s = self._clock.monotonic() + left_s
+        reply = await self._call(route, dialect.api, request, context, leave_s)
         if reply.reading.refusal is not None:
             raise AnswerRefused(f"{route.model} declined to answer: {reply.reading.refusal[:300]}")
         return Answer(
@@ -121,7 +144,72 @@ class Gateway:
             call_id=reply.call_id,
             latency_ms=reply.latency_ms,
             complete=reply.reading.complete,
+            lane=reply.lane,
+            about=ask.about,
+            note=ask.note,
         )
+
+    async def later(self, ask: Ask) -> Answer | Waiting:
+        """The answer, by whichever lane is cheapest for the time that is left; by the batch lane, if it is there.
+
+        Asked for again with the same key, or about one of the same messages, it is the same answer, paid once,
+        whichever worker asks. Raises as `ask`. Cancelled, it leaves what the batch lane has to the batch lane.
+        """
+        lane, custom_id = self._batch_lane(ask.tier), None
+        if lane is not None:
+            custom_id = lane.custom_id(ask)
+            for name in (*ask.about, custom_id):
+                match await lane.collect(ask.stream, name):
+                    case Waiting() as waiting if not _urgent(ask):
+                        return waiting
+                    case Waiting():
+                        metrics.LANE_FALLBACKS.labels("batch", "deadline").inc()
+                        return await self.ask(ask)
+                    case Answer() as answer:
+                        return answer
+            if lane_of(ask.deadline_s, self._routes[ask.tier].lanes) == "batch" and not lane.failed(custom_id):
+                return await lane.submit(ask)
+        return await self.ask(ask)
+
+    async def submit(self, ask: Ask) -> Waiting:
+        """Puts an ask into the batch lane, unless it is there. Raises as `ask`, of what is told before it is sent."""
+        return await self._batch_lane_of(ask.tier).submit(ask)
+
+    async def collect(self, tier: Tier, stream: str, name: str) -> Answer | Waiting | None:
+        """What became of an ask in the batch lane. `name`: its custom_id, or a message id that it is about.
+
+        None where nobody works at it: it is not known, or its job ended without it. Raises AnswerRefused where that is
+        the answer, and as `ask` where the provider cannot be asked.
+        """
+        return await self._batch_lane_of(tier).collect(stream, name)
+
+    def _batch_lane(self, tier: Tier) -> BatchLane | None:
+        """Of the tier's server; it begins to work when it is first asked for. None where the server has none."""
+        route = self._routes[tier]
+        if "batch" not in route.lanes:
+            return None
+        lane = self._batch_lanes.get(route.server.name)
+        if lane is None:
+            lane = self._batch_lanes[route.server.name] = BatchLane(
+                {tier: of for tier, of in self._routes.items() if of.server is route.server},
+                BatchApi(self._client, route.server, self._clock, self._rng),
+                self._budgets,
+                self._ledger,
+                clock=self._clock,
+                rng=self._rng,
+                scope=self._scope,
+                pace=self._pace,
+            )
+            lane.start()
+        return lane
+
+    def _batch_lane_of(self, tier: Tier) -> BatchLane:
+        if (lane := self._batch_lane(tier)) is None:
+            name = self._routes[tier].server.name
+            raise ConfigurationError(
+                f'provider {name} has no Batch API, as far as is said: if it has, add "batch" to providers.{name}.lanes'
+            )
+        return lane
 
     async def send(self, path: str, body: bytes, context: Context) -> Reply:
         """A request of one of OpenAI's two APIs, as bytes. Its model becomes the one of the context's tier.
@@ -140,15 +228,28 @@ class Gateway:
         route = self._routes[context.tier]
         return await self._call(route, api, request | {"model": route.model}, context)
 
-    async def _call(self, route: Route, api: Api, request: Json, context: Context) -> Reply:
-        """Tries until there is an answer, an error that trying does not mend, or enough was tried."""
+    async def _call(self, route: Route, api: Api, request: Json, context: Context, leave_s: float = math.inf) -> Reply:
+        """Tries until there is an answer, an error that trying does not mend, or enough was tried.
+
+        `leave_s`: when to go from flex to the default lane, by the monotonic clock. Until then it is tried as often as
+        it has no room, which costs nothing.
+        """
         output_tokens = wire.bound_output(request, api)
         schema = schema_of(request)
-        tries = 0
+        tries = full = 0
         while True:
+            lane: Lane = "flex" if request.get("service_tier") == "flex" and "flex" in route.prices else "realtime"
+            seconds = None
+            if lane == "flex":
+                left_s = leave_s - self._clock.monotonic()
+                if left_s <= 0:
+                    metrics.LANE_FALLBACKS.labels("flex", "no room" if full else "deadline").inc()
+                    request = request | {"service_tier": "default"}
+                    continue
+                seconds = min(left_s, limits.FLEX_CALL_SECONDS_MAX)
             dialect = route.server.dialect
             body = orjson.dumps(adapt(request, dialect))
-            match await self._once(route, api, body, output_tokens, context):
+            match await self._once(route, api, body, output_tokens, context, lane, seconds):
                 case Reply() as reply:
                     checked = reply if schema is None else _checked(reply, api, schema, route.server, dialect)
                     if checked is not None:
@@ -156,6 +257,11 @@ class Gateway:
                 case Refused(error, complaint):
                     if not route.server.adjust(dialect, dialect.lesser(complaint, request), complaint.message):
                         raise error
+                case Again("capacity") as again if lane == "flex" and leave_s < math.inf:
+                    full += 1
+                    backoff_s = self._rng.uniform(0.1, min(limits.BACKOFF_SECONDS_MAX, 0.5 * 2 ** min(full, 10)))
+                    wait_s = backoff_s if again.after_s is None else again.after_s
+                    await self._clock.sleep(max(0.0, min(wait_s, leave_s - self._clock.monotonic())))
                 case Again() as again:
                     tries += 1
                     if tries == limits.CALL_ATTEMPTS_MAX:
@@ -165,10 +271,17 @@ class Gateway:
                     await self._wait(route.limiter, again, tries)
 
     async def _once(
-        self, route: Route, api: Api, body: bytes, output_tokens: int, context: Context
+        self,
+        route: Route,
+        api: Api,
+        body: bytes,
+        output_tokens: int,
+        context: Context,
+        lane: Lane,
+        seconds: float | None,
     ) -> Reply | Again | Refused:
         """One HTTP call, from reserving to settling."""
-        bill = Bill(route.price.worst_micros(len(body), output_tokens))
+        bill = Bill(route.prices[lane].worst_micros(len(body), output_tokens), lane=lane)
         charge = max(output_tokens, len(body) // CHARS_PER_TOKEN)
         with await self._budgets.reserve(context, bill.usd_micros) as reserved:
             with waiting(route.tier).track_inprogress():
@@ -177,7 +290,8 @@ class Gateway:
             began_s = self._clock.monotonic()
             raw: Raw | None = None
             try:
-                raw = await self._client.post(route.server.base_url + wire.path_of(api), body, route.server.headers)
+                url = route.server.base_url + wire.path_of(api)
+                raw = await self._client.post(url, body, route.server.headers, seconds)
                 outcome = self._outcome(route, api, raw, bill)
             except NotSent as error:
                 bill.usd_micros, bill.reached = 0, False
@@ -205,6 +319,7 @@ class Gateway:
             cost_usd_micros=bill.usd_micros,
             call_id=call_id,
             latency_ms=latency_ms,
+            lane=bill.lane,
         )
 
     def _outcome(self, route: Route, api: Api, raw: Raw, bill: Bill) -> Reading | Again | Refused:
@@ -221,9 +336,10 @@ class Gateway:
         reading = wire.read(raw.body, api)
         if reading is None:
             return Again("fault", f"{server.name} answered {raw.status} with something that is no answer")
+        bill.lane = route.billed(bill.lane, reading.service_tier)
         if reading.tokens is not None:
             bill.tokens = reading.tokens
-            bill.usd_micros = route.price.cost_micros(reading.tokens)
+            bill.usd_micros = route.prices[bill.lane].cost_micros(reading.tokens)
         bill.service_tier = reading.service_tier
         bill.simulated = reading.simulated
         return reading
@@ -242,6 +358,19 @@ class Gateway:
                 await self._clock.sleep(backoff_s if again.after_s is None else again.after_s)
             case _:
                 assert_never(again.kind)
+
+
+def _scope(policy: Policy, env: Mapping[str, str]) -> str:
+    """Of the workers that share topics, which are those that share Batch jobs."""
+    brokers = policy.kafka.bootstrap_servers
+    with suppress(ConfigurationError):  # without brokers, as in `sluice try`, any name does
+        brokers = resolve(brokers, env, "kafka.bootstrap_servers")
+    return scope_of(brokers, policy.kafka.prefix)
+
+
+def _urgent(ask: Ask) -> bool:
+    """Whether a Batch job's answer can no longer be waited for."""
+    return (ask.deadline_s or 0.0) < limits.FLEX_DEADLINE_SECONDS_MIN
 
 
 def _checked(reply: Reply, api: Api, schema: Mapping[str, Any], server: Server, dialect: Dialect) -> Reply | None:

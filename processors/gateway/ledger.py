@@ -11,7 +11,7 @@ from processors.clock import Clock
 from processors.gateway.context import Context
 from processors.gateway.headers import RESOURCES
 from processors.gateway.routes import Route
-from topics.messages import Spend, Tier, Tokens
+from topics.messages import Lane, Spend, Tier, Tokens
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class Bill:
     status: int = 0  # no answer
     tokens: Tokens = field(default_factory=Tokens)
     service_tier: str | None = None
+    lane: Lane = "realtime"  # whose price it is
     reached: bool = True  # whether the provider has seen the call
     simulated: bool = False  # whether the answer says that no model gave it
 
@@ -62,12 +63,12 @@ class Ledger:
             at_ms=int(self._clock.time() * 1000),
             tier=tier,
             model=route.model,
-            lane="realtime",
+            lane=bill.lane,
             service_tier=bill.service_tier,
             status=bill.status,
             tokens=bill.tokens,
             usd_micros=bill.usd_micros,
-            prices_as_of=route.price.as_of.isoformat(),
+            prices_as_of=route.prices[bill.lane].as_of.isoformat(),
             tenant=context.tenant,
             stream=context.stream,
             purpose=context.purpose,
@@ -77,7 +78,11 @@ class Ledger:
             simulated=bill.simulated,
         )
         _counter(metrics.MODEL_CALLS, tier, str(bill.status)).inc()
-        _histogram(metrics.MODEL_SECONDS, tier).observe(latency_ms / 1000)
+        if bill.lane != "batch":  # a job of hours is no call
+            _histogram(metrics.MODEL_SECONDS, tier).observe(latency_ms / 1000)
+        if bill.status == 200:
+            _counter(metrics.LANE_ANSWERS, bill.lane, tier).inc()
+        _counter(metrics.LANE_USD, bill.lane, context.stream).inc(bill.usd_micros / 1_000_000)
         _counter(metrics.USD, tier, context.stream).inc(bill.usd_micros / 1_000_000)
         _counter(metrics.TOKENS, tier, "input").inc(bill.tokens.input)
         _counter(metrics.TOKENS, tier, "cached").inc(bill.tokens.cached)

@@ -6,7 +6,7 @@ from datetime import date
 
 from processors.errors import ConfigurationError
 from processors.policy import TierSettings
-from topics.messages import Tier, Tokens
+from topics.messages import Lane, Tier, Tokens
 
 _UNIT = 1_000_000  # prices are kept as integers in millionths of a micro-dollar a token, so that sums are exact
 
@@ -28,6 +28,10 @@ class Price:
         """Micro-dollars of a call with nothing cached and every output token used, rounded up."""
         return -(-self._exact(input_tokens, 0, output_tokens) // _UNIT)
 
+    def halved(self) -> "Price":
+        """What flex and batch cost where nothing else is known."""
+        return Price(self.input / 2, self.cached / 2, self.output / 2, self.as_of)
+
     def _exact(self, fresh: float, cached: float, output: float) -> int:
         per_token = (round(usd * _UNIT) for usd in (self.input, self.cached, self.output))
         return sum(round(n) * price for n, price in zip((fresh, cached, output), per_token, strict=True))
@@ -44,16 +48,28 @@ BUILT_IN = {
     "gpt-6-luna": Price(0.125, 0.01, 0.50, _LOOKED_UP),
 }
 
+# Flex and batch, where the vendor's list is not exactly the half.
+_CHEAP = {"gpt-5.4": Price(1.25, 0.13, 7.50, _LOOKED_UP)}
+
+
+def prices_of(tier: Tier, settings: TierSettings) -> dict[Lane, Price]:
+    """By lane. Raises ConfigurationError as `price_of`."""
+    price = price_of(tier, settings)
+    cheap = price.halved()
+    if settings.usd_per_million is None:
+        cheap = _CHEAP.get(_family(settings.model), cheap)
+    return {"realtime": price, "flex": cheap, "batch": cheap}
+
 
 def price_of(tier: Tier, settings: TierSettings) -> Price:
-    """The policy's price, else the built-in one of that model name at whichever server.
+    """In the realtime lane: the policy's price, else the built-in one of that model name at whichever server.
 
     Raises ConfigurationError where neither is known: no model is priced at zero by default.
     """
     own = settings.usd_per_million
     if own is not None:
         return Price(own.input, own.cached, own.output, own.as_of)
-    name = re.sub(r"-\d{4}-\d{2}-\d{2}$", "", settings.model)  # a dated snapshot costs what its family costs
+    name = _family(settings.model)
     if name not in BUILT_IN:
         raise ConfigurationError(
             f'tiers.{tier}.model = "{settings.model}": its price is not known, and no budget holds without one. '
@@ -61,3 +77,7 @@ def price_of(tier: Tier, settings: TierSettings) -> Price:
             f"zeros if the server is yours and free"
         )
     return BUILT_IN[name]
+
+
+def _family(model: str) -> str:
+    return re.sub(r"-\d{4}-\d{2}-\d{2}$", "", model)  # a dated snapshot costs what its family costs

@@ -10,6 +10,7 @@ from processors.errors import ConfigurationError
 from processors.gateway.dialect import Api, Dialect
 from processors.placeholders import resolve
 from processors.policy import Provider
+from topics.messages import Lane
 
 log = logging.getLogger("sluice.gateway")
 
@@ -23,6 +24,7 @@ class Server:
     key: str | None = field(repr=False)
     key_remedy: str  # what to do when the key is refused
     dialect: Dialect  # changes when the server turns out not to know something
+    lanes: frozenset[Lane] = frozenset({"realtime"})
     headers: dict[str, str] = field(init=False, repr=False)  # of every request
 
     def __post_init__(self) -> None:
@@ -79,7 +81,17 @@ def server_of(name: str, provider: Provider, env: Mapping[str, str]) -> Server:
         vendor=vendor,
         chat_bound="max_completion_tokens" if vendor else "max_tokens",
     )
-    return Server(name, base_url, key, remedy, dialect)
+    lanes: frozenset[Lane] = frozenset({"realtime"})
+    if provider.lanes is not None or vendor:
+        lanes |= set(get_args(Lane) if provider.lanes is None else provider.lanes)
+    if "batch" in lanes and dialect.api == "chat":
+        if provider.lanes is not None:
+            raise ConfigurationError(
+                f'providers.{name}.lanes: "batch" is asked by the Responses API, and this provider has api = "chat". '
+                f"Leave one of the two out"
+            )
+        lanes -= {"batch"}
+    return Server(name, base_url, key, remedy, dialect, lanes)
 
 
 def _api_of(provider: Provider, env: Mapping[str, str]) -> Api:

@@ -1,15 +1,16 @@
 """Where each tier's calls go, and at what price."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
 from processors.clock import Clock
+from processors.gateway.lanes import billed
 from processors.gateway.limiter import Limiter
-from processors.gateway.prices import Price, price_of
+from processors.gateway.prices import Price, prices_of
 from processors.gateway.providers import Server, server_of
 from processors.policy import Policy
-from topics.messages import Tier
+from topics.messages import Lane, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,20 @@ class Route:
 
     tier: Tier
     model: str
-    price: Price
+    prices: Mapping[Lane, Price]
     server: Server
     limiter: Limiter
+
+    @property
+    def lanes(self) -> Collection[Lane]:
+        """Those that its server has. One that does not know service tiers has no flex."""
+        without_flex = "service_tier" in self.server.dialect.without
+        return [lane for lane in self.prices if not (without_flex and lane == "flex")]
+
+    def billed(self, asked: Lane, service_tier: str | None) -> Lane:
+        """The lane whose price a call has."""
+        lane = billed(asked, service_tier)
+        return lane if lane in self.prices else "realtime"
 
 
 def routes(policy: Policy, env: Mapping[str, str], clock: Clock) -> dict[Tier, Route]:
@@ -34,5 +46,6 @@ def routes(policy: Policy, env: Mapping[str, str], clock: Clock) -> dict[Tier, R
         if name not in servers:
             servers[name] = server_of(name, policy.providers[name], env)
         limiter = limiters.setdefault((name, model), Limiter(f"{name}/{model}", clock))
-        found[tier] = Route(tier, model, price_of(tier, settings), servers[name], limiter)
+        prices = {lane: price for lane, price in prices_of(tier, settings).items() if lane in servers[name].lanes}
+        found[tier] = Route(tier, model, prices, servers[name], limiter)
     return found

@@ -11,7 +11,7 @@ import orjson
 from processors.asking import Ask
 from processors.gateway.dialect import Api, Json
 from topics.limits import OUTPUT_TOKENS_DEFAULT
-from topics.messages import Tokens
+from topics.messages import Lane, Tokens
 
 PATHS: dict[str, Api] = {"/responses": "responses", "/chat/completions": "chat"}
 _BOUNDS: dict[Api, tuple[str, ...]] = {
@@ -24,7 +24,7 @@ def path_of(api: Api) -> str:
     return "/responses" if api == "responses" else "/chat/completions"
 
 
-def write(ask: Ask, model: str, api: Api, vendor: bool) -> Json:
+def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime") -> Json:
     """The request for an Ask. `vendor`: OpenAI's own host, where the service tier decides the price."""
     request: Json
     schema = {"name": ask.schema_name, "schema": ask.schema, "strict": True}
@@ -50,7 +50,9 @@ def write(ask: Ask, model: str, api: Api, vendor: bool) -> Json:
         }
         if vendor:
             request["reasoning_effort"] = "none"
-    if vendor:
+    if lane == "flex":
+        request["service_tier"] = "flex"
+    elif vendor and lane == "realtime":
         request["service_tier"] = "default"
     if ask.cache_key is not None:
         request["prompt_cache_key"] = ask.cache_key
@@ -93,7 +95,14 @@ class Reading:
 def read(body: bytes, api: Api) -> Reading | None:
     """None where the body is no reply of that API, or says itself that the call failed."""
     try:
-        payload = orjson.loads(body)
+        return read_payload(orjson.loads(body), api)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def read_payload(payload: Any, api: Api) -> Reading | None:
+    """As `read`, of a body that is parsed."""
+    try:
         return _read_response(payload) if api == "responses" else _read_completion(payload)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from processors.items import Ignored, Item
 from processors.normalise.origin import Asked, Origin, source_of
 from processors.normalise.texts import memory_text
-from processors.policy import Stream
+from processors.policy import Session, Stream
 from topics import limits
 from topics.inputs import Dialogue, Tombstone, Turn, read_dialogue
 from topics.messages import Rejected, Source
@@ -22,6 +22,7 @@ class DialogueNormaliser:
     """Remembers the open conversations of each partition; `recall` rebuilds them after a restart."""
 
     lookback = limits.LOOKBACK_RECORDS_MAX
+    session: Session | None = None
 
     def __init__(self, name: str, stream: Stream) -> None:
         self._name = name

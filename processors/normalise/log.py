@@ -3,7 +3,8 @@
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.origin import Origin, source_of
 from processors.normalise.texts import memory_text
-from processors.policy import Stream
+from processors.policy import Session, Stream
+from processors.sessions import key_of
 from topics import limits, log_lines
 from topics.inputs import Tombstone, familiar_log, read_log
 from topics.messages import Rejected
@@ -11,16 +12,19 @@ from topics.records import Record, message_id
 
 
 class LogNormaliser:
-    """One line, one message; nothing is remembered."""
-
-    lookback = 0
+    """One line, one message; nothing is remembered. Where lines are judged by session, `read` says which is whose."""
 
     def __init__(self, name: str, stream: Stream) -> None:
+        self.session: Session | None = stream.session
+        self.lookback = 0 if stream.session is None else limits.LOOKBACK_RECORDS_MAX
+        self._key = None if stream.session is None else key_of(stream.session)
         self._name = name
         self._format = stream.format
         self._origin = Origin(stream)
 
     def glimpse(self, record: Record) -> Glimpse | None:
+        if self.session is not None:
+            return None
         familiar = None if record.value is None else familiar_log(record.value, self._format)
         if familiar is None:
             return None
@@ -52,7 +56,7 @@ class LogNormaliser:
             truncated=len(text) > limits.LOG_LINE_CHARS_MAX,
             full_truncated=len(text) > limits.ESCALATION_TEXT_CHARS_MAX,
             template=log_lines.template(line.stable[: limits.LOG_LINE_CHARS_MAX]),
-            session=None,
+            session=None if self._key is None else self._key(text, line.fields),
             fields=line.fields,
             asked_tier=tier,
             traceparent=traceparent,

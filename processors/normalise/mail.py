@@ -5,7 +5,7 @@ from processors.normalise.mime import ParsedMail, parse, parsed_parts
 from processors.normalise.origin import Origin, source_of
 from processors.normalise.replies import new_text
 from processors.normalise.texts import cut_middle, memory_text
-from processors.policy import Stream
+from processors.policy import Session, Stream
 from topics import limits
 from topics.inputs import RawMail, Tombstone, read_mail
 from topics.messages import Rejected
@@ -16,6 +16,7 @@ class MailNormaliser:
     """One mail, one message; nothing is remembered."""
 
     lookback = 0
+    session: Session | None = None
 
     def __init__(self, name: str, stream: Stream) -> None:
         self._name = name

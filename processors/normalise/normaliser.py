@@ -7,7 +7,7 @@ from processors.items import Glimpse, Ignored, Item
 from processors.normalise.dialogue import DialogueNormaliser
 from processors.normalise.log import LogNormaliser
 from processors.normalise.mail import MailNormaliser
-from processors.policy import Stream
+from processors.policy import Session, Stream
 from topics.inputs import LOG_FORMATS
 from topics.messages import Rejected
 from topics.records import Record
@@ -17,6 +17,7 @@ class Normaliser(Protocol):
     """Called by triage's stage on the event loop, in offset order a partition. Nothing here raises."""
 
     lookback: int  # records before the committed offset that `recall` wants to see; 0 for none
+    session: Session | None  # logs: how the lines whose Item names a session are judged together
 
     def glimpse(self, record: Record) -> Glimpse | None:
         """Enough to know a message again that was decided before, where that is cheaper than to read it; remembers

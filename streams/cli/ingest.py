@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from processors.errors import ConfigurationError
 from streams import kafka_security, settings, sources, topics_admin
 from streams.ingest import ingest as write
+from streams.ingest import keyed
 from streams.settings import Runtime
 
 
@@ -22,7 +23,8 @@ def ingest(runtime: Runtime, files: tuple[Path, ...], stream: str, topic: str | 
     """Write files to a stream's input topic.
 
     .jsonl has one object a line (gold in `label` and `labels` is never sent; `time` becomes the timestamp, the
-    conversation the key), .eml is one mail, .mbox many, anything else is a record a line. .gz is unpacked.
+    conversation the key), .eml is one mail, .mbox many, anything else is a record a line. .gz is unpacked. Lines that
+    are judged by session are keyed by it.
 
     \b
     Example:
@@ -44,7 +46,7 @@ def ingest(runtime: Runtime, files: tuple[Path, ...], stream: str, topic: str | 
 
         async def go() -> int:
             await topics_admin.reach(brokers)
-            records = sources.read_all(files)
+            records = keyed(policy.streams[stream], sources.read_all(files))
             return await write(records, target, brokers, on_written=lambda _record, _written: progress.advance(task))
 
         count = asyncio.run(go())

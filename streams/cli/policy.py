@@ -1,4 +1,4 @@
-"""`sluice policy`: a new policy beside the one that runs."""
+"""`sluice policy`: a new policy beside the one that runs; and orders.py."""
 
 import asyncio
 import os
@@ -22,6 +22,7 @@ from processors.policy import Budgets, DailyBudget, Policy
 from processors.triage import Triage
 from streams import framed as framed_values
 from streams import kafka_security, settings, shadow, topics_admin
+from streams.cli import orders
 from streams.shadow import Pair, Shadow
 from topics import codec, limits
 from topics.messages import Decision
@@ -31,12 +32,17 @@ _TEXT_CHARS = 160
 
 @click.group()
 def policy() -> None:
-    """Try a new policy beside the running one.
+    """Try a new policy; choose which version answers.
 
     \b
     Example:
       sluice policy shadow new.toml --stream logs
+      sluice policy list
     """
+
+
+for _command in orders.COMMANDS:
+    policy.add_command(_command)
 
 
 @policy.command(name="shadow")

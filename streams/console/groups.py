@@ -8,7 +8,18 @@ from typing import Literal
 from processors.clock import Clock
 from processors.policy import Policy
 from streams.console.shown import Json
-from topics.catalog import ALERTS, ESCALATIONS_FLAGSHIP, ESCALATIONS_MINI, PARKED, SIGNALS, STAGES, Stage
+from topics.catalog import (
+    ALERTS,
+    AUDITS,
+    ESCALATIONS_FLAGSHIP,
+    ESCALATIONS_MINI,
+    FEEDBACK,
+    LESSONS,
+    PARKED,
+    SIGNALS,
+    STAGES,
+    Stage,
+)
 from topics.limits import CONSOLE_LAG_KEPT, CONSOLE_LAG_SECONDS, CONSOLE_PAGE_MAX
 
 Partition = tuple[str, int]
@@ -45,7 +56,8 @@ class Groups:
     """The last minute's looks at every stage."""
 
     def __init__(self, policy: Policy, clock: Clock) -> None:
-        self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if stage != "notify" or policy.notify)
+        wanted = {"notify": bool(policy.notify), "trainer": any(stream.quality for stream in policy.streams.values())}
+        self.stages: tuple[Stage, ...] = tuple(stage for stage in STAGES if wanted.get(stage, True))
         self._policy = policy
         self._clock = clock
         self._looks: dict[Stage, deque[Look]] = {stage: deque(maxlen=CONSOLE_LAG_KEPT) for stage in self.stages}
@@ -67,6 +79,8 @@ class Groups:
                 return [names.topic(SIGNALS)]
             case "notify":
                 return [names.topic(ALERTS)]
+            case "trainer":
+                return [names.topic(topic) for topic in (AUDITS, LESSONS, FEEDBACK)]
 
     @property
     def inputs(self) -> list[str]:

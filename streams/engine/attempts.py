@@ -9,7 +9,7 @@ from processors.errors import AccountError, AnswerError, AnswerRefused, BudgetSp
 from processors.metrics import PAUSED, RETRIED
 from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
-from streams.engine.stage import Later, Outputs
+from streams.engine.stage import Joint, Later, Outputs, Together
 from topics.catalog import Stage
 from topics.messages import DeadLetterReason, Rejected
 
@@ -34,7 +34,7 @@ class Attempts:
         self.waiting_for_budget = 0  # records: they find out nothing about the account or the provider
         self._budget_open_at = 0.0  # when the budget that was last told about has money again
 
-    async def run(self, later: Later) -> Outputs:
+    async def run(self, later: Later | Joint) -> Outputs | Together:
         """The Later's outputs, or why the record goes to dead-letters. Raises nothing but cancellation."""
         intake = self._intake
         failures = unavailable = 0
@@ -76,7 +76,7 @@ class Attempts:
                 intake.answered()
                 return outputs
 
-    async def _attempt(self, later: Later) -> Outputs:
+    async def _attempt(self, later: Later | Joint) -> Outputs | Together:
         """A probe gives its turn away with its attempt: what it then waits for, others must not."""
         probing = await self._intake.enter()
         try:
@@ -111,7 +111,7 @@ class Attempts:
             delay_s -= _LOOK_SECONDS
 
 
-async def _once(later: Later) -> Outputs:
+async def _once(later: Later | Joint) -> Outputs | Together:
     try:
         return await later()
     except asyncio.CancelledError as error:

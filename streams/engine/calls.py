@@ -1,4 +1,7 @@
-"""The Laters in flight of one engine, by record: they outlive a rebalance, so that nothing is asked or paid twice."""
+"""The Laters in flight of one engine, by record: they outlive a rebalance, so that nothing is asked or paid twice.
+
+Not so those of a Gathering, which are of several records: in another life these gather anew.
+"""
 
 import asyncio
 from collections.abc import Callable, Collection
@@ -7,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from processors.metrics import IN_FLIGHT
 from streams.engine.attempts import Attempts
-from streams.engine.stage import Later, Outputs
+from streams.engine.stage import Joint, Later, Outputs, Together
 from streams.engine.tasks import spawn
 from topics.catalog import Stage
 from topics.records import Record
@@ -20,7 +23,7 @@ class Call:
 
     def __init__(self, record: Record) -> None:
         self.record = record
-        self.outputs: Outputs | None = None  # None while it runs
+        self.outputs: Outputs | Together | None = None  # None while it runs
         self.on_end: Callable[[Call], None] | None = None  # None while the partition is between two owners
         self.task: asyncio.Task[None] | None = None
 
@@ -39,7 +42,9 @@ class Calls:
         """The partition's calls by offset: running, or ended and not committed."""
         return self._calls.setdefault(partition, {})
 
-    def start(self, partition: TopicPartition, record: Record, later: Later, on_end: Callable[[Call], None]) -> None:
+    def start(
+        self, partition: TopicPartition, record: Record, later: Later | Joint, on_end: Callable[[Call], None]
+    ) -> None:
         """Begins the record's Later; `on_end` is called once, on the event loop."""
         call = Call(record)
         call.on_end = on_end
@@ -62,7 +67,7 @@ class Calls:
                 self.drop(partition, offset)
             del self._calls[partition]
 
-    async def _run(self, call: Call, later: Later) -> None:
+    async def _run(self, call: Call, later: Later | Joint) -> None:
         try:
             call.outputs = await self._attempts.run(later)
         finally:

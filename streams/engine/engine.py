@@ -169,6 +169,8 @@ class Engine:
         if self._intake.held is not None and calling > 0:
             return ()  # with no call under way nobody would ever find out that it is over
         if not self._room.left(self, sum(publisher.bytes for publisher in self._publishers)):
+            for each, _ in self._partitions.values():
+                each.relieve()
             return ()
         return [at for at, (each, publisher) in self._partitions.items() if publisher.has_room() and each.has_room()]
 
@@ -276,7 +278,7 @@ class Engine:
         await asyncio.gather(*(publisher.close(self._settings.revoke_seconds_max) for publisher in publishers))
 
     async def _drain(self) -> None:
-        """Waits for what is in flight, but not for what cannot end before an operator acts."""
+        """Waits for what is in flight, but not for what cannot end before an operator acts, nor for what is open."""
         seconds = self._settings.shutdown_seconds
         ends_at = self._clock.monotonic() + max(seconds / 2, seconds - 2 * _LEAVE_SECONDS_MAX)
         while self._clock.monotonic() < ends_at and self._intake.held is None:

@@ -62,8 +62,8 @@ class Partition:
 
     @property
     def waiting(self) -> int:
-        """Records that wait for a Later, or for another record of their key."""
-        return 0 if self.in_hand is None else self.in_hand.waiting
+        """Records that wait for a Later, or for another record of their key; not what is open, which may take hours."""
+        return 0 if self.in_hand is None else self.in_hand.waiting - self.in_hand.open
 
     @property
     def waiting_bytes(self) -> int:
@@ -74,6 +74,11 @@ class Partition:
         """Whether the partition may be asked for more."""
         due = self._due_ms == 0 or self._due_ms <= self._clock.time() * 1000
         return due and self.in_hand is not None and self.in_hand.has_room()
+
+    def relieve(self) -> None:
+        """There is no room for what is open here to go on."""
+        if self.in_hand is not None:
+            self.in_hand.relieve()
 
     def take(self, records: Sequence[Record]) -> None:
         """Records from the consumer, in offset order. What comes while nothing is served will come again."""
@@ -139,6 +144,7 @@ class Partition:
         else:
             self.in_hand.position = position
             self.in_hand.tracker.advance(position)
+            self.in_hand.look()
 
     def publishing(self) -> Done:
         """What is done goes out now."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import httpx2
 import openai
+import orjson
 import pytest
 from agents import (
     Agent,
@@ -227,3 +228,39 @@ async def test_an_agent_with_a_tool_runs_to_its_structured_end(standin: StandIn,
         "message_output_item",
     ]
     assert standin.stats()["models"]["gpt-5.4-mini"]["calls"] == 2
+
+
+async def test_files_and_batches_from_upload_to_answer(client: AsyncOpenAI) -> None:
+    body = {"model": "gpt-5.4-nano", "input": MAIL, "metadata": {"mail": "7"}}
+    asked = {"custom_id": "mail-7", "method": "POST", "url": "/v1/responses", "body": body}
+    file = await client.files.create(
+        file=("asks.jsonl", orjson.dumps(asked)),
+        purpose="batch",
+        expires_after={"anchor": "created_at", "seconds": 3600},
+    )
+    assert file.expires_at == file.created_at + 3600
+    batch = await client.batches.create(
+        input_file_id=file.id,
+        endpoint="/v1/responses",
+        completion_window="24h",
+        metadata={"for": "a test"},
+        output_expires_after={"anchor": "created_at", "seconds": 3600},
+    )
+    assert (batch.status, batch.metadata) == ("validating", {"for": "a test"})
+    while batch.status != "completed":
+        batch = await client.batches.retrieve(batch.id)
+        type(batch).model_validate(batch.to_dict(mode="json"))
+    assert [listed.id async for listed in client.batches.list(limit=1)] == [batch.id]
+    assert [listed.id async for listed in client.files.list(purpose="batch")] == [file.id]
+    assert batch.output_file_id is not None
+    (answer,) = (await client.files.content(batch.output_file_id)).text.splitlines()
+    line = orjson.loads(answer)
+    assert (line["custom_id"], line["error"]) == ("mail-7", None)
+    response = Response.model_validate(line["response"]["body"])
+    assert response.output_text
+    assert response.metadata == {"mail": "7"}
+    with pytest.raises(openai.ConflictError, match="Cannot cancel"):
+        await client.batches.cancel(batch.id)
+    assert (await client.files.delete(file.id)).deleted
+    with pytest.raises(openai.NotFoundError, match="No such File object"):
+        await client.files.retrieve(file.id)

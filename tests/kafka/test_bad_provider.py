@@ -235,7 +235,7 @@ async def test_wrong_answers_now_and_then_cost_no_record(bus: Bus) -> None:
 @pytest.mark.parametrize(
     ("kind", "reason", "says"),
     [
-        ("garbage_text", "model_invalid", "AnswerInvalid: stream logs: the answer is no object with a list `items`"),
+        ("garbage_text", "model_invalid", "AnswerInvalid: stream logs: the answer is no object with a list `answers`"),
         ("refusal", "model_refused", "AnswerRefused: gpt-5.4-nano declined to answer"),
     ],
 )

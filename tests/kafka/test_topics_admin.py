@@ -11,6 +11,7 @@ from streams import topics_admin
 from streams.brokers import Brokers
 from streams.topics_admin import BrokerUnreachable
 from tests.kafka.bus import Bus
+from tests.kafka.engines import until
 from topics.catalog import DEAD_LETTERS, DECISIONS, OWNED, RESOLUTIONS
 
 
@@ -58,7 +59,12 @@ async def test_apply_adds_what_a_topic_lacks_and_keeps_what_it_sets(bus: Bus) ->
     report = await topics_admin.apply(bus.brokers, bus.names, partitions=1, replication_factor=1)
     added = {key: value for key, value in RESOLUTIONS.config().items() if key != "retention.ms"}
     assert report.configured == {name: added}
-    assert await own_config(bus, name) == {**added, "retention.ms": "5000", "segment.ms": "60000"}
+    wanted = {**added, "retention.ms": "5000", "segment.ms": "60000"}
+
+    async def is_there() -> bool:
+        return await own_config(bus, name) == wanted
+
+    await until(is_there, "the configuration, which a broker that is making topics shows a little later")
 
 
 async def test_check_names_every_difference_with_its_remedy(bus: Bus) -> None:

@@ -92,7 +92,7 @@ function newSpark() {
 // --- in short -------------------------------------------------------------------------------
 
 const WORST = ["nobody", "standing still", "falling behind", "catching up", "unknown"];
-const STAGES = ["triage", "mini", "flagship", "incidents", "notify"];
+const STAGES = ["triage", "mini", "flagship", "incidents", "notify", "trainer"];
 const NEAR = 0.8; // of a budget
 const BAD = ["nobody", "standing still", "falling behind"];
 

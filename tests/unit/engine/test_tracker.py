@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams.engine import tracker as module
 from streams.engine.tracker import Tracker
-from topics.limits import COMMIT_METADATA_CHARS_MAX
+from topics.limits import COMMIT_METADATA_CHARS_MAX, POLL_RECORDS_MAX
 
 
 def _successor(tracker: Tracker) -> Tracker:
@@ -80,6 +80,47 @@ def test_crowded_comes_before_the_metadata_is_full_and_after_a_thousand_scattere
         tracker.advance(offset + 1)
     assert tracker.outstanding > 1_000
     assert tracker.commit() is not None, "all of them are named"
+
+
+def test_twenty_thousand_records_that_wait_close_together_are_named_by_bits() -> None:
+    rng = random.Random(7)
+    tracker, waiting, offset = Tracker(5), [], 5
+    while not tracker.crowded:
+        for _ in range(POLL_RECORDS_MAX):
+            if rng.random() < 0.9:
+                tracker.begin(offset)
+                waiting.append(offset)
+            offset += 1
+        tracker.advance(offset)
+    assert len(waiting) > 20_000
+    committed = tracker.commit()
+    assert committed is not None
+    assert len(committed.metadata) <= COMMIT_METADATA_CHARS_MAX
+    successor = Tracker.resume(*committed)
+    assert [each for each in range(5, offset + 5) if not successor.done_before(each)] == [
+        *waiting,
+        *range(offset, offset + 5),
+    ]
+    for each in waiting[:-3]:
+        tracker.finish(each)
+    (successor, last) = _successor(tracker), waiting[-3:]
+    assert [each for each in range(offset) if not successor.done_before(each)] == last
+
+
+@given(st.sets(st.integers(0, 400), min_size=1), st.integers(0, 2**40), st.integers(1, 30))
+def test_bits_say_what_gaps_say(waiting: set[int], start: int, beyond: int) -> None:
+    tracker = Tracker(start)
+    for offset in sorted(waiting):
+        tracker.begin(start + offset)
+    tracker.advance(start + max(waiting) + beyond)
+    bits, gaps = tracker._commit_bits(), tracker.commit()
+    assert bits is not None
+    assert gaps is not None
+    one, other = Tracker.resume(*bits), Tracker.resume(*gaps)
+    assert bits.offset == gaps.offset
+    assert one.inherited_end == other.inherited_end
+    for offset in range(start, start + 440):
+        assert one.done_before(offset) == other.done_before(offset)
 
 
 def test_while_not_all_can_be_named_there_is_no_commit_and_records_that_end_bring_it_back() -> None:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from processors.asking import Ask
 from processors.clock import Clock, SystemClock
+from processors.gateway.batch_lane import Pace
 from processors.gateway.gateway import Gateway
 from processors.policy import Policy
 from topics.messages import Spend
@@ -172,6 +173,11 @@ def ask(text: str = "a line", **more: Any) -> Ask:
     return Ask(**(asked | more))
 
 
+def laned(server: Serving, *lanes: str) -> dict[str, Any]:
+    """The policy's words for a server with these lanes."""
+    return {"providers": {"openai": {"base_url": server.base_url, "lanes": list(lanes)}}}
+
+
 class Serving(Protocol):
     """A server that is up."""
 
@@ -186,13 +192,16 @@ def gateway(
     clock: Clock | None = None,
     env: Mapping[str, str] | None = None,
     call_seconds: float = 5.0,
+    pace: Pace | None = None,
+    seed: int = 7,
     **more: Any,
 ) -> Gateway:
     return Gateway(
         policy(provider.base_url, **more),
         env={"OPENAI_API_KEY": "sk-test-secret"} if env is None else env,
         clock=clock or SystemClock(),
-        rng=random.Random(7),
+        rng=random.Random(seed),
         on_spend=spends.append,
         call_seconds=call_seconds,
+        pace=pace or Pace(),
     )

@@ -32,7 +32,7 @@ def call_of(stream: str = "logs", tenant: str = "acme", tier: Tier = "nano") -> 
 async def test_what_is_begun_in_an_hour_never_costs_more_than_its_budget(
     limit: int, calls: list[tuple[int, float, float]], seed: int
 ) -> None:
-    """Calls of any worst case, of which any part is spent after any time, over several hours."""
+    """Calls of any worst case, of which any part is spent after any time, over several hours; a third in Batch jobs."""
     clock = VirtualClock()
     budget = Budget(hourly(limit / 1_000_000), clock)
     rng = random.Random(seed)
@@ -42,7 +42,7 @@ async def test_what_is_begun_in_an_hour_never_costs_more_than_its_budget(
     async def call(worst: int, part: float, seconds: float) -> None:
         await clock.sleep(rng.uniform(0, 8_000))
         try:
-            with Reservation([await budget.reserve(worst)]) as reserved:
+            with Reservation([await budget.reserve(worst, hold=rng.random() < 1 / 3)]) as reserved:
                 hour = int(clock.time() // 3_600)
                 await clock.sleep(seconds)
                 cost = int(worst * part)
@@ -198,3 +198,14 @@ async def test_another_policy_changes_the_limit_and_keeps_what_is_spent() -> Non
         await purses.reserve(call_of(tenant="other"), 96)
     purses.adopt(policy("http://localhost"))
     await purses.reserve(call_of(), 10**9)
+
+
+async def test_nobody_waits_for_what_is_held_for_hours_and_it_is_given_back() -> None:
+    budget = Budget(hourly(0.0001), TickingClock())
+    held = Reservation([await budget.reserve(70, hold=True)])
+    with pytest.raises(BudgetSpent):
+        await budget.reserve(40)
+    held.settle(20)
+    assert (budget.spent_micros, budget.held_micros) == (20, 0)
+    Reservation([await budget.reserve(80)]).settle(80)
+    assert budget.spent_micros == 100

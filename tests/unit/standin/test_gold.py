@@ -129,3 +129,16 @@ def test_files_are_read_plain_and_compressed_and_errors_name_the_line(tmp_path: 
     assert len(list(read_gold([plain, packed]))) == 2
     with pytest.raises(ValueError, match=r"c\.jsonl, line 2: no gold record"):
         list(read_gold([broken]))
+    with pytest.raises(ValueError, match=r"c\.jsonl, line 2: no gold record"):
+        list(read_gold([broken]))
+
+
+def test_counted_lines_are_shown_and_the_last_one_only_where_all_of_its_form_are() -> None:
+    lines = [f"081109 2035{n} {n} INFO block blk_42 served from 10.0.0.{n} to client" for n in range(10, 16)]
+    lines += [f"081109 2036{n} {n} WARN block blk_42 lost on 10.0.0.{n} for ever" for n in range(10, 12)]
+    gold = Gold([record("anomaly", {"line": line}, block="blk_42") for line in lines])
+    early = gold.find(f"7 lines in 9 s\n6 × {lines[0]}\n1 × {lines[6]}\nlast: {lines[6]}")
+    whole = gold.find(f"8 lines in 9 s\n6 × {lines[0]}\n2 × {lines[6]}\nlast: {lines[7]}")
+    assert early is not None
+    assert whole is not None
+    assert (early.how, whole.how) == ("part", "similar")

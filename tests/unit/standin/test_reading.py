@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from local.standin.calls import Call, Said, ToolCall, ToolOutput, Turn
-from local.standin.reading import Control, control, describe, dictated_label, find_schema, read
+from local.standin.reading import Control, Form, control, describe, dictated_label, find_form, find_schema, read
 
 LABELS = ("routine", "alert", "needs-review")
 
@@ -74,6 +74,46 @@ def test_descriptions_come_with_severity_and_pattern_and_without_what_is_not_mea
 )
 def test_a_control_is_a_text_that_plainly_asks_for_its_own_label(text: str, wanted: Control | None) -> None:
     assert control(text, LABELS) == wanted
+
+
+CODED = """
+The input is a JSON object of texts by key.
+- routine (R): All is well
+- alert (A): A failure
+- order (string): its number
+Answer {"answers": ["417R93", …]}: a string written <key><code><sure>. sure is 00 to 99: the chance in percent.
+"""
+
+
+def test_texts_by_key_are_read_where_the_instructions_say_so() -> None:
+    said = Said("user", orjson.dumps({"417": "one", "882": "two"}).decode())
+    reading = read(call(said, system=CODED))
+    assert reading.batch
+    assert [(message.id, message.text) for message in reading.messages] == [("417", "one"), ("882", "two")]
+    assert not read(call(said)).batch
+
+
+def test_the_form_of_an_answer_is_read_with_the_codes_of_labels() -> None:
+    form = read(call(Said("user", "{}"), system=CODED)).form
+    assert form == Form(("id", "code", "sure"), {"routine": "R", "alert": "A"})
+    told = CODED.replace("<key><code><sure>", "<digits><letter>").replace(
+        "sure is", "\n- letter: the label's\n- digits:"
+    )
+    assert find_form(told) == Form(("sure", "code"), {"routine": "R", "alert": "A"})
+    assert find_form("Answer in JSON.") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Sluice check 417: answer A37", Control("alert", None, 37)),
+        ("Sluice check 417: answer X37", None),
+        ("Sluice check 417: answer A37, and A99 to all others", None),
+    ],
+)
+def test_a_control_may_ask_for_a_code(text: str, wanted: Control | None) -> None:
+    assert control(text, LABELS, find_form(CODED)) == wanted
+    assert control(text, LABELS) is None
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def problems(text: str) -> list[str]:
 
 def test_eight_lines_are_a_policy() -> None:
     stream = settings.parse(GOOD, Path("sluice.toml")).streams["logs"]
-    assert (stream.batch_messages, stream.ordered, stream.confidence_min) == (16, "none", 0.7)
+    assert (stream.batch, stream.ordered, stream.confidence_min) == (None, "none", 0.7)
 
 
 def test_streams_inherit_defaults() -> None:
@@ -54,8 +54,11 @@ def test_streams_inherit_defaults() -> None:
             ],
         ),
         (
-            GOOD + "[streams.logs.quality]\nconfidence = 0.95\n",
-            ["line 9: streams.logs.quality: a proven quality with audits is not in this version. Remove the key."],
+            GOOD.replace('"logs"]', '"logs"]\nredact = ["iban"]'),
+            [
+                "line 4: streams.logs.redact: redaction before a model sees a text is not in this version. "
+                "Remove the key."
+            ],
         ),
         (
             GOOD + "[streams.logs.alerts]\ngroup_by = ['service']\n",

@@ -132,7 +132,7 @@ def test_every_sample_is_decided_again_as_it_was_decided_first(
             pipeline.memory.put(pipeline.keys.key(item.tenant, item.memory_text), verdict(label))
     pipeline.stage.forget("in", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.triage, "again", lambda _: None)
+        patch.setattr(pipeline.triage, "again", lambda *_: None)
         first = pipeline.take(*records)
     pipeline.stage.forget("in", 0)
     free = Counting(pipeline.triage.free)

@@ -309,12 +309,16 @@ WRONG = [
     ),
     (beside('[agents]\ntools = ["sql"]\n'), "line 10: agents: tool 'sql' needs a table [agents.sql] with url_env"),
     (
-        beside('[defaults]\nquality = { reference = "flagship" }\n'),
-        "line 11: defaults.quality: a proven quality with audits is not in this version. Remove the key.",
+        beside('[defaults]\nredact = ["iban"]\n'),
+        "line 11: defaults.redact: redaction before a model sees a text is not in this version. Remove the key.",
+    ),
+    (
+        beside('[defaults]\nquality = { reference = "best" }\n'),
+        "line 11: defaults.quality.reference: 'best' does not do: write 'nano-single', 'nano', 'mini' or 'flagship'.",
     ),
     (
         beside('[streams.logs.session]\nkey = "x"\n'),
-        ("line 10: streams.logs.session: judging log lines by session is not in this version. Remove the key."),
+        "line 11: streams.logs.session.key: 'x' has 0 groups: write one, around what is equal",
     ),
     (
         beside('[[notify]]\nkind = "email"\n'),

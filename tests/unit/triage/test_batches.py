@@ -23,16 +23,16 @@ from tests.fakes import FakeNano, ManualClock, Reply, settle
 from tests.unit.triage.build import LABELS, item, stream
 from topics.limits import BATCH_INPUT_CHARS_MAX, TRIAGE_CALLS_MAX
 
-LINGER_S = 0.2  # a tenth of the deadline of two seconds
+LINGER_S = 0.7  # a little more than a third of the deadline of two seconds
 
 
 class Sent:
     """Batches of four at most, and the messages that were put into them."""
 
-    def __init__(self, model: FakeNano, **settings) -> None:
+    def __init__(self, model: FakeNano, *, seed: int = 3, **settings) -> None:
         self.clock = ManualClock()
         logs = stream(**settings)
-        self.batches = Batches("logs", logs, Nano("logs", logs, model, random.Random(3)), self.clock)
+        self.batches = Batches("logs", logs, Nano("logs", logs, model, random.Random(seed)), self.clock)
 
     def put(self, *texts: str, alone: bool = False, **settings) -> list[asyncio.Task[Answered]]:
         questions = [self.batches.put(item(text, **settings), alone=alone) for text in texts]
@@ -52,8 +52,33 @@ async def test_a_full_batch_leaves_at_once():
     sent = Sent(model)
     sent.put("a", "b", "c", "d", "e")
     await settle()
-    assert model.texts() == [["a", "b", "c", "d"]]
+    (batch,) = model.texts()
+    assert len(batch) == 4
     await sent.batches.close()
+
+
+async def test_companions_are_drawn_from_whatever_is_at_hand():
+    first = set()
+    for seed in range(30):
+        model = FakeNano()
+        sent = Sent(model, seed=seed)
+        sent.put("a", "b", "c", "d", "e", "f", "g", "h")
+        await settle()
+        both = model.texts()
+        assert sorted(both[0] + both[1]) == ["a", "b", "c", "d", "e", "f", "g", "h"]
+        first.add(tuple(sorted(both[0])))
+    assert len(first) > 15
+
+
+async def test_a_message_may_be_put_again_for_another_vote():
+    model = FakeNano()
+    sent = Sent(model)
+    votes = sent.put("a", "b", "c", "d")
+    assert await labels(votes) == ["routine"] * 4
+    again = sent.put("a", "e", "f", "g")
+    assert await labels(again) == ["routine"] * 4
+    assert (await votes[0]).bill == (await again[0]).bill
+    assert len(model.asks) == 2
 
 
 async def test_others_leave_when_the_first_has_waited_the_linger():
@@ -67,8 +92,8 @@ async def test_others_leave_when_the_first_has_waited_the_linger():
     assert model.texts() == [["a", "b"]]
 
 
-@pytest.mark.parametrize(("deadline", "linger_s"), [("2s", 0.2), ("15m", 1.0)])
-async def test_the_linger_is_a_tenth_of_the_deadline_and_at_most_a_second(deadline, linger_s):
+@pytest.mark.parametrize(("deadline", "linger_s"), [("2s", 2 / 3), ("15m", 2.5)])
+async def test_the_linger_is_a_third_of_the_deadline_and_ends_when_nobody_comes(deadline, linger_s):
     model = FakeNano()
     sent = Sent(model, deadline=deadline)
     sent.put("a")
@@ -76,6 +101,15 @@ async def test_the_linger_is_a_tenth_of_the_deadline_and_at_most_a_second(deadli
     assert model.texts() == []
     await sent.clock.advance(0.02)
     assert model.texts() == [["a"]]
+
+
+async def test_without_a_size_of_the_policy_sixteen_travel_at_first():
+    model = FakeNano()
+    sent = Sent(model, batch=None)
+    sent.put(*[f"m{number}" for number in range(40)])
+    await settle()
+    assert [len(texts) for texts in model.texts()] == [16, 16]
+    await sent.batches.close()
 
 
 async def test_tenants_never_share_a_call():
@@ -177,7 +211,7 @@ async def test_a_discarded_batch_is_asked_again_one_by_one():
 async def test_no_valid_answer_even_alone_is_an_error_that_says_what_is_wrong():
     model = FakeNano(lambda text: {"label": "fire"} if text == "b" else {})
     tasks = Sent(model).put("a", "b", "c", "d")
-    with pytest.raises(AnswerInvalid, match="label is 'fire', not one of routine, alert, noise"):
+    with pytest.raises(AnswerInvalid, match=r"not a key, a code \(R routine, A alert, N noise\) and two digits"):
         await tasks[1]
     assert await labels([tasks[0], tasks[2], tasks[3]]) == ["routine"] * 3
 

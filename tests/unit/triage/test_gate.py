@@ -87,3 +87,43 @@ def test_an_escalation_carries_the_whole_text_the_verdict_and_the_senders_deadli
 
 def test_an_agent_is_told_that_its_text_was_cut():
     assert climbs(verdict("alert"), full_text="a", truncated=True, full_truncated=True).truncated
+
+
+def by_value(given: Verdict, *, missed: float = 40, by_rule: str | None = None, prices=None, **settings):
+    """Three labels, of which only `alert` has to climb."""
+    valued = stream(value={"missed_usd": missed, "needless_usd": 5})
+    gate = Gate(valued, "v1", ManualClock(1_800_000_005.0), prices=prices or {"mini": 0.004, "flagship": 0.1})
+    return gate.escalation(item("a", **settings), given, rule(by_rule) if by_rule else None)
+
+
+@pytest.mark.parametrize(
+    ("given", "by_rule", "asked", "to", "reason"),
+    [
+        (verdict(confidence=0.1), None, None, "mini", "value"),  # 0.45 · 0.9 · 40 > 0.55 · 5
+        (verdict(confidence=0.69), None, None, "mini", "value"),  # 0.155 · 0.9 · 40 > 0.845 · 5
+        (verdict(confidence=0.9), None, None, None, None),  # 0.05 · 0.9 · 40 < 0.95 · 5
+        (verdict("alert", 0.9), None, None, "mini", "value"),
+        (verdict("alert", 0.05), None, None, None, None),  # an alert that hardly is one
+        (verdict("alert", None), None, None, "mini", "value"),
+        (verdict("noise", 0.1), None, None, None, None),
+        (verdict("noise", 0.1), "mini", None, "mini", "rule"),
+        (verdict(confidence=0.9), None, "flagship", "flagship", "requested"),
+        (verdict("alert", 0.9), "flagship", None, "flagship", "rule"),
+    ],
+)
+def test_money_takes_the_place_of_label_and_confidence(given, by_rule, asked, to, reason):
+    escalation = by_value(given, by_rule=by_rule, asked_tier=asked)
+    assert (escalation and escalation.to, escalation and escalation.reason) == (to, reason)
+
+
+def test_an_agent_that_costs_more_than_a_miss_is_not_asked():
+    assert by_value(verdict("alert"), missed=0.2, prices={"mini": 0.5, "flagship": 1.0}) is None
+
+
+def test_the_reason_in_words_of_money():
+    detail = by_value(verdict(confidence=0.76), missed=50).detail
+    assert detail == "a miss costs 50 USD at 12%, a needless climb 5 USD, mini 0.004 USD"
+
+
+def test_a_dear_miss_is_told_without_an_exponent():
+    assert by_value(verdict("alert"), missed=250_000).detail.startswith("a miss costs 250,000 USD at 9")

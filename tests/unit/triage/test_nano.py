@@ -6,7 +6,8 @@ import pytest
 
 from processors.answers import NoVerdict
 from processors.nano import Nano, Reply
-from tests.fakes import FakeNano, is_control
+from processors.prompt import Example
+from tests.fakes import FakeNano, ManualClock, is_control
 from tests.unit.triage.build import item, stream
 from topics.messages import Tokens, Verdict
 
@@ -15,24 +16,39 @@ async def call(model: FakeNano, *texts: str, seed: int = 1) -> Reply:
     return await Nano("logs", stream(), model, random.Random(seed)).call([item(text) for text in texts])
 
 
-async def test_messages_stay_in_order_around_one_control():
+async def test_messages_go_in_random_order_around_one_control():
     model = FakeNano()
-    places = set()
-    for seed in range(40):
+    places, orders = set(), set()
+    for seed in range(60):
         await call(model, "a", "b", "c", seed=seed)
         messages = model.messages(model.asks[-1])
-        assert [m["text"] for m in messages if not is_control(m)] == ["a", "b", "c"]
+        orders.add("".join(m["text"] for m in messages if not is_control(m)))
         places.add([is_control(m) for m in messages].index(True))
         assert len({m["id"] for m in messages}) == 4
     assert places == {0, 1, 2, 3}
+    assert orders == {"abc", "acb", "bac", "bca", "cab", "cba"}
 
 
-async def test_the_controls_label_is_drawn_at_random():
+async def test_no_call_has_the_keys_of_another():
+    """A text that names a key names nobody, or somebody by chance."""
     model = FakeNano()
-    for seed in range(40):
+    for seed in range(20):
         await call(model, "a", "b", seed=seed)
-    controls = [m["text"] for ask in model.asks for m in model.messages(ask) if is_control(m)]
-    assert {text.split("'")[1] for text in controls} == {"routine", "alert", "noise"}
+    assert len({m["id"] for ask in model.asks for m in model.messages(ask)}) > 50
+
+
+def controls(model: FakeNano) -> list[tuple[str, str]]:
+    """The code and the two digits that each control wanted."""
+    texts = [m["text"] for ask in model.asks for m in model.messages(ask) if is_control(m)]
+    return [(text.split()[-1][:-2], text[-2:]) for text in texts]
+
+
+async def test_the_controls_answer_is_drawn_at_random():
+    model = FakeNano()
+    for seed in range(60):
+        await call(model, "a", "b", seed=seed)
+    assert {code for code, _ in controls(model)} == {"R", "A", "N"}
+    assert len({percent for _, percent in controls(model)}) > 30
 
 
 async def test_one_message_has_no_control():
@@ -43,19 +59,11 @@ async def test_one_message_has_no_control():
 
 
 async def test_one_answer_for_the_whole_batch_is_caught():
-    """What an injected order does. By the draw it goes unseen once in 303 batches, and in none of these."""
-    model = FakeNano(spoil=lambda items, _: [i | {"label": "noise", "priority": 40} for i in items])
+    """What an injected order does. By the draw it goes unseen once in 300 batches, and in none of these."""
+    model = FakeNano(spoil=lambda items, _: [i | {"label": "noise", "confidence": 0.4} for i in items])
     for seed in range(60):
         verdicts = (await call(model, "a", "b", seed=seed)).verdicts
         assert all(isinstance(v, NoVerdict) and v.why == "sentinel" for v in verdicts)
-
-
-async def test_the_controls_priority_is_drawn_at_random():
-    model = FakeNano()
-    for seed in range(60):
-        await call(model, "a", "b", seed=seed)
-    controls = [m["text"] for ask in model.asks for m in model.messages(ask) if is_control(m)]
-    assert len({text.rsplit(" ", 1)[1] for text in controls}) > 30
 
 
 async def test_the_bill_is_shared_by_the_real_messages():
@@ -67,3 +75,40 @@ async def test_the_bill_is_shared_by_the_real_messages():
 async def test_verdicts_come_in_the_order_of_the_messages():
     reply = await call(FakeNano(lambda text: {"label": text}), "alert", "noise", "routine")
     assert [v.label for v in reply.verdicts if isinstance(v, Verdict)] == ["alert", "noise", "routine"]
+
+
+async def test_verdicts_are_of_the_tier_that_is_asked():
+    model = FakeNano()
+    mini = Nano("logs", stream(), model, random.Random(1), "mini")
+    (verdict,) = (await mini.call([item("a")])).verdicts
+    assert isinstance(verdict, Verdict)
+    assert (verdict.tier, model.asks[0].tier) == ("mini", "mini")
+
+
+async def test_what_is_paid_once_a_call_weighs_less_with_company():
+    model = FakeNano()
+    model.tokens = Tokens(400, 0, 10)
+    one = await call(model, "a" * 400)
+    model.tokens = Tokens(2_000, 0, 85)
+    many = await call(model, *["a" * 400] * 16)
+    assert 1 > one.fixed_share > 2 * many.fixed_share > 0
+
+
+async def test_examples_fill_the_prefix_as_long_as_it_is_found_in_the_cache():
+    """The fake's provider finds all of it there, until it finds nothing."""
+    model, clock = FakeNano(), ManualClock()
+    model.tokens = Tokens(1_000, 1_000, 10)
+    nano = Nano("logs", stream(), model, random.Random(1), clock=clock)
+    nano.show([Example(f"the disk of node {number} is on fire " * 3, "alert") for number in range(100)])
+    for _ in range(100):
+        await nano.call([item("a")])
+    filled = model.asks[-1].instructions
+    assert filled.count("on fire") > 10
+    assert len({ask.instructions for ask in model.asks}) == 2  # the first ten calls were measured without
+    model.tokens = Tokens(1_000, 0, 10)
+    for _ in range(100):
+        await nano.call([item("a")])
+    assert "on fire" not in model.asks[-1].instructions
+    await clock.advance(3_601)
+    await nano.call([item("a")])
+    assert "on fire" in model.asks[-1].instructions

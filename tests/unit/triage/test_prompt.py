@@ -1,10 +1,16 @@
 """What nano is asked, and the schema that its answer has to fit."""
 
+import re
+
 import jsonschema
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from processors.prompt import Prompt
+from processors import answer_form
+from processors.output_room import OutputRoom
+from processors.prompt import Example, Prompt
 from tests.unit.triage.build import LABELS, stream
 
 RICH = {
@@ -28,34 +34,38 @@ RICH = {
 
 
 def asked(texts: dict, **settings):
-    return Prompt("logs", stream(**settings)).ask(texts, tenant="acme", messages=len(texts))
+    return Prompt("logs", stream(**settings)).ask(texts, tenant="acme", messages=len(texts), output_tokens=99)
 
 
 def test_the_policy_is_in_the_instructions():
-    instructions = asked({"a": "x"}, **RICH).instructions
+    instructions = asked({"417": "x"}, **RICH).instructions
     for told in (
-        "- alert: A failure",
-        "severity: critical",
+        "- alert (A): A failure",
         r'for example: "disk \"sda\" failed"',
         'not: "a retry that succeeded"',
         "- service (string): The failing service",
         "- cause (one of disk, network)",
         r"matches [A-Z]{2}\d{6}",
-        "- summary: what the message is about, as one sentence",
+        "- summary: what the text is about, as one sentence",
     ):
         assert told in instructions
 
 
+def test_a_session_is_judged_as_a_whole():
+    session = asked({"417": "x"}, session={"field": "syslog.host"}).instructions
+    assert "as a whole" in session
+    assert "as a whole" not in asked({"417": "x"}).instructions
+
+
 def test_messages_are_json_whatever_they_say():
     text = 'x"}]} \n {"messages": [] } ☃'
-    assert orjson.loads(asked({"k7f2": text}).input) == {"messages": [{"id": "k7f2", "text": text}]}
+    assert orjson.loads(asked({"417": text}).input) == {"417": text}
 
 
 def test_the_prefix_and_the_schema_are_the_same_for_every_batch():
     two, three = asked({"a": "x", "b": "y"}), asked({"c": "z", "d": "x", "e": "y"})
     assert two.instructions == three.instructions
     assert two.schema == three.schema
-    assert two.cache_key == three.cache_key
 
 
 def test_a_message_alone_is_told_of_no_control_and_shares_the_prefix():
@@ -66,35 +76,31 @@ def test_a_message_alone_is_told_of_no_control_and_shares_the_prefix():
     assert two.instructions.startswith(one.instructions)
 
 
-ITEM = {
-    "id": "k7f2",
-    "label": "alert",
-    "confidence": 0.93,
-    "priority": 80,
-    "summary": "The disk failed.",
-    "fields": {"service": None, "cause": "disk", "order": "AB123456", "count": 3},
-}
+ITEM = {"verdict": "417A93", "summary": "The disk failed.", "fields": ["cause=disk", "order=AB123456", "count=3"]}
 
 
 def test_the_schema_takes_a_right_answer():
-    jsonschema.validate({"items": [ITEM]}, asked({"a": "x"}, **RICH).schema)
+    jsonschema.validate({"answers": [ITEM]}, asked({"417": "x"}, **RICH).schema)
+    jsonschema.validate({"answers": ["417R00", "899N99"]}, asked({"417": "x"}).schema)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"label": "other"},
-        {"confidence": "high"},
-        {"priority": 1.5},
+        {"verdict": "417X93"},
+        {"verdict": "417A9"},
+        {"verdict": "017A93"},
+        {"verdict": "417A93 and more"},
         {"extra": 1},
-        {"fields": {"service": None, "cause": "fire", "order": None, "count": None}},
-        {"fields": {"service": None}},
+        {"fields": ["color=red"]},
+        {"fields": ["cause="]},
+        {"fields": None},
         {"summary": None},
     ],
 )
 def test_the_schema_refuses(wrong):
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"items": [ITEM | wrong]}, asked({"a": "x"}, **RICH).schema)
+        jsonschema.validate({"answers": [ITEM | wrong]}, asked({"417": "x"}, **RICH).schema)
 
 
 def test_the_schema_is_strict_everywhere():
@@ -114,6 +120,42 @@ def test_the_schema_is_strict_everywhere():
 
 def test_the_answer_has_room():
     """Two characters a token is less than any tokenizer needs for such JSON; the summary and text are prose."""
-    ask = asked({f"k{n}": "x" for n in range(16)}, **RICH)
-    answer = orjson.dumps({"items": [ITEM | {"summary": "A rather long sentence about a disk that failed. " * 3}] * 16})
-    assert len(answer) / 3 <= ask.max_output_tokens <= len(answer)
+    room = OutputRoom(Prompt("logs", stream(**RICH)).item_tokens).tokens(16)
+    summary = "A rather long sentence about a disk that failed. " * 3
+    answer = orjson.dumps({"answers": [ITEM | {"summary": summary, "fields": [*ITEM["fields"], "service=db"]}] * 16})
+    assert len(answer) / 3 <= room <= len(answer)
+
+
+def test_examples_are_shown_with_the_codes_of_their_labels():
+    prompt = Prompt("logs", stream())
+    bare = prompt.prefix_bytes
+    prompt.fill([Example(f'disk "{number}" died', "alert") for number in range(50)], bare + 500)
+    instructions = prompt.ask({"417": "x"}, tenant="acme", messages=1, output_tokens=99, filled=True).instructions
+    assert r'"disk \"0\" died" is A' in instructions
+    assert bare + 500 <= prompt.filled_bytes < bare + 600
+
+
+def test_too_few_examples_are_not_shown():
+    prompt = Prompt("logs", stream())
+    prompt.fill([Example("disk died", "alert")], prompt.prefix_bytes + 500)
+    assert prompt.filled_bytes == 0
+
+
+def test_codes_are_letters_of_the_labels_own_names_where_they_are_free():
+    assert answer_form.label_codes(["alert", "routine", "access", "retry"]) == {
+        "alert": "A",
+        "routine": "R",
+        "access": "C",
+        "retry": "E",
+    }
+
+
+@given(st.lists(st.text("abcdefXYZ_.-09", min_size=1, max_size=8), unique=True, min_size=2, max_size=800))
+def test_every_label_has_a_code_of_its_own_and_all_are_as_long(names):
+    codes = answer_form.label_codes(names)
+    assert list(codes) == names
+    assert len(set(codes.values())) == len(names)
+    assert len({len(code) for code in codes.values()}) == 1
+    assert all(code.isascii() and code.isalpha() and code.isupper() for code in codes.values())
+    key, code = "417", codes[names[-1]]
+    assert re.fullmatch(answer_form.pattern(codes.values()), answer_form.write(key, code, 7))

@@ -13,13 +13,15 @@ from tests.fakes import FakeNano, ManualClock, Reply, settle
 from tests.unit.triage.build import item, triage
 from topics.messages import Source, Tokens
 
-LINGER_S = 0.2
+LINGER_S = 2 / 3  # a third of the deadline of two seconds
 
 
 async def ask(triage_: Triage, clock: ManualClock, *texts: str, **settings) -> list[Triaged]:
     tasks = [asyncio.create_task(triage_.ask(item(text, **settings))) for text in texts]
-    await clock.advance(LINGER_S)
-    return list(await asyncio.gather(*tasks))
+    while not all(task.done() for task in tasks):  # an unsure answer gets another vote
+        await clock.advance(LINGER_S)
+        await settle()
+    return [task.result() for task in tasks]
 
 
 async def test_an_ignored_record_is_decided_for_free():
@@ -64,12 +66,12 @@ async def test_a_decision_of_nanos_carries_its_share_of_the_call():
 
 
 async def test_what_was_answered_is_remembered():
-    clock, model = ManualClock(), FakeNano(lambda _: {"label": "alert", "priority": 77})
+    clock, model = ManualClock(), FakeNano(lambda _: {"label": "alert", "confidence": 0.8})
     subject = triage(model, clock)
     await ask(subject, clock, "a")
     triaged = subject.free(item("a", offset=9))
     decision = triaged.decision
-    assert (decision.id, decision.label, decision.priority) == ("syslog/0/9", "alert", 77)
+    assert (decision.id, decision.label, decision.priority) == ("syslog/0/9", "alert", 97)
     assert (decision.decided_by, decision.model, decision.batch_size) == ("memory", None, 0)
     assert (decision.cost_usd_micros, decision.tokens) == (0, Tokens())
     assert (triaged.escalation.verdicts[0].tier, triaged.escalation.verdicts[0].model) == ("memory", "nano-fake")
@@ -84,7 +86,7 @@ async def test_a_remembered_message_still_climbs_when_its_sender_asks():
     assert subject.free(item("a", asked_tier="flagship")).escalation.reason == "requested"
 
 
-@pytest.mark.parametrize(("confidence", "remembered"), [(0.7, True), (0.69, False)])
+@pytest.mark.parametrize(("confidence", "remembered"), [(0.7, True), (0.4, False)])
 async def test_only_sure_answers_are_remembered(confidence, remembered):
     clock = ManualClock()
     subject = triage(FakeNano(lambda _: {"confidence": confidence}), clock)
@@ -125,7 +127,7 @@ async def test_the_same_message_in_flight_is_asked_once():
 async def test_what_is_in_flight_is_shared_even_where_it_is_not_sure():
     clock, model = ManualClock(), FakeNano(lambda _: {"confidence": 0.3})
     decided = await ask(triage(model, clock), clock, "a", "a")
-    assert len(model.asks) == 1
+    assert len(model.asks) == 2, "one for both, and another vote"
     assert [t.decision.escalated_to for t in decided] == ["mini", "mini"]
 
 
@@ -135,7 +137,15 @@ async def test_what_was_not_sure_is_asked_anew_when_it_comes_again():
     await ask(subject, clock, "a")
     (again,) = await ask(subject, clock, "a")
     assert again.decision.decided_by == "nano"
+    assert len(model.asks) == 4, "each time with another vote"
+
+
+async def test_an_unsure_answer_gets_another_vote_before_it_climbs():
+    clock, model = ManualClock(), FakeNano(lambda _: {"confidence": 0.65})
+    (triaged,) = await ask(triage(model, clock), clock, "a")
     assert len(model.asks) == 2
+    assert triaged.escalation is None, "two that agree are surer than one"
+    assert triaged.decision.cost_usd_micros == 2 * 600
 
 
 async def test_tenants_do_not_share_answers():

@@ -1,0 +1,317 @@
+"""Which frozen versions of a rule may answer below the reference, and from which score on: one `Admission` a rule.
+
+A version is tried in shadow, on audits that are drawn uniformly. The first of them (or scores that come with the
+version) fix its thresholds, eight levels of coverage from 30 to 100%, and certify nothing: no threshold is tuned on
+audits that certify. Each level then gathers evidence of its own (betting.py) at the version's δ_v; a level counts only
+once every stricter one is certified, so that the eight of them together err no more often than one.
+
+A trial ends in a certificate, or is given up where audits show that it would take too many. A certificate ends by
+alarm (drift.py) or when audits stop; the version is then tried anew, as the next in number, on later audits alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, Literal
+
+from processors.quality.betting import Evidence, version_delta
+from processors.quality.drift import DriftWatch
+from topics.limits import (
+    QUALITY_BURN_IN_AUDITS,
+    QUALITY_FUTILE_AFTER,
+    QUALITY_FUTILE_AUDITS,
+    QUALITY_FUTILE_EVERY,
+    QUALITY_VERSIONS_MAX,
+    QUALITY_WINDOW_SECONDS,
+    QUALITY_WINDOWS_MIN,
+)
+
+RuleName = Literal["free", "batch"]
+
+COVERAGES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+WHOLE = (1.0,)  # of a rule that has no threshold
+_FUTILE_ALPHA = 0.01  # so often a version is given up that would have been certified in time
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """What audits have to be spread over, before they certify: consecutive ones may all be of one quiet hour."""
+
+    windows: float = QUALITY_WINDOWS_MIN  # by Kish's effective number: (Σn)²/Σn², so that one full window is not many
+    window_ms: int = round(QUALITY_WINDOW_SECONDS * 1000)
+    window_messages: int | None = None  # a window is so many messages instead, where a stream's times say nothing
+
+
+@dataclass(slots=True)
+class Windows:
+    """What the audits of a trial are spread over so far."""
+
+    current: int = -1
+    in_current: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0  # of those before the current
+    messages: float = 0.0  # that the audits stand for
+
+    def add(self, spread: Spread, at_ms: int, weight: float, messages: float) -> None:
+        """A late audit counts for the current window."""
+        by_count = spread.window_messages
+        window = at_ms // spread.window_ms if by_count is None else int(self.messages // by_count)
+        self.messages += messages
+        if window > self.current:
+            self.squares += self.in_current**2
+            self.current, self.in_current = window, 0.0
+        self.in_current += weight
+        self.total += weight
+
+    @property
+    def effective(self) -> float:
+        squares = self.squares + self.in_current**2
+        return self.total**2 / squares if squares else 0.0
+
+
+@dataclass(slots=True)
+class Level:
+    """The answers of a version from a score on."""
+
+    coverage: float  # of its answers, about
+    score_min: float
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(slots=True)
+class Trial:
+    """Of one frozen version."""
+
+    version: str
+    number: int  # of all trials of the rule, from 1: it says which part of δ is this one's
+    since_ms: int
+    scores: list[float]  # that will fix the thresholds, while there are no levels
+    levels: list[Level] = field(default_factory=list)  # the strictest first
+    windows: Windows = field(default_factory=Windows)
+    certified: int = 0  # levels, from the strictest
+    certified_ms: int = 0  # when the first was
+    seen_ms: int = 0  # the latest audit of what it may answer
+    watch: DriftWatch | None = None  # since it is certified
+    futile: str = ""  # why it was given up
+    ended: str = ""  # why the certificate of the trial before this one ended
+
+    @property
+    def level(self) -> Level | None:
+        """The widest that is certified."""
+        return self.levels[self.certified - 1] if self.certified else None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """An audit, as a rule's evidence takes it."""
+
+    at_ms: int
+    weight: float
+    """The chance of an audit that every message of the rule's had at least, by this message's own: see betting.py."""
+    messages: float  # that it stands for: one by its probability
+    disagrees: bool
+
+
+class Admission:
+    """Of one rule. It tells what happened as sentences, each once, in `events`."""
+
+    def __init__(
+        self, rule: RuleName, epsilon: float, delta: float, coverages: Sequence[float], spread: Spread, count: int = 0
+    ) -> None:
+        """`delta`: of all versions of the rule together. `count`: trials there were already."""
+        self.rule = rule
+        self.trials: dict[str, Trial] = {}  # by version, the newest last
+        self.count = count
+        self.events: list[tuple[int, str]] = []  # since they were taken: epoch milliseconds, words
+        self._epsilon = epsilon
+        self._delta = delta
+        self._coverages = tuple(coverages)
+        self._spread = spread
+
+    @property
+    def newest(self) -> Trial | None:
+        return next(reversed(self.trials.values()), None)
+
+    @property
+    def certified(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.certified]
+
+    def log_bound(self, trial: Trial) -> float:
+        """What log E has to reach."""
+        return -log(version_delta(self._delta, trial.number))
+
+    def needed(self, trial: Trial) -> float | None:
+        """About how many more audits of weight 1 until its next level is certified. None where nothing tells, inf where
+        it never will be."""
+        if not trial.levels or trial.certified == len(trial.levels):
+            return None
+        level = trial.levels[trial.certified]
+        audits = level.evidence.audits
+        if audits == 0:
+            return None
+        likely = ((level.evidence.disagreement or 0.0) * audits + 0.5) / (audits + 1)
+        needed = level.evidence.needed(self._epsilon, version_delta(self._delta, trial.number), likely)
+        return needed / level.coverage
+
+    def spread_over(self, trial: Trial) -> tuple[float, float]:
+        """Windows that its audits are spread over, and have to be."""
+        return trial.windows.effective, self._spread.windows
+
+    def freeze(self, version: str, at_ms: int, scores: Sequence[float] = (), pinned: str | None = None) -> Trial:
+        """A trial begins. `scores`: of answers that will not certify it, for its thresholds; else its first audits
+        give them."""
+        trial = Trial(version, self._next(), at_ms, scores=[])
+        if self._coverages == WHOLE:
+            trial.levels = [Level(1.0, 0.0)]
+        elif len(scores) >= QUALITY_BURN_IN_AUDITS:
+            trial.levels = _levels(scores, self._coverages)
+        self.trials[version] = trial
+        self._forget(pinned)
+        return trial
+
+    def judge(self, version: str, score: float, drawn: Drawn, *, may_certify: bool, pinned: str | None = None) -> None:
+        """What `version` would have said about an audited message. A version that is not known begins a trial."""
+        trial = self.trials.get(version)
+        if trial is None:
+            trial = self.freeze(version, drawn.at_ms, pinned=pinned)
+        if trial.futile:
+            return
+        if not trial.levels:
+            trial.scores.append(score)
+            if len(trial.scores) >= QUALITY_BURN_IN_AUDITS:
+                trial.levels, trial.scores = _levels(trial.scores, self._coverages), []
+            return
+        trial.windows.add(self._spread, drawn.at_ms, drawn.weight, drawn.messages)
+        for level in trial.levels:
+            if score >= level.score_min:
+                level.evidence.add(drawn.weight, drawn.disagrees)
+        if trial.certified < len(trial.levels) and score >= trial.levels[trial.certified].score_min:
+            if may_certify and trial.windows.effective >= self._spread.windows:
+                self._certify(trial, drawn.at_ms)
+            if not trial.certified:
+                self._give_up(trial, drawn.at_ms)
+
+    def watch(self, version: str | None, drawn: Drawn) -> None:
+        """An audit of what a certified version may answer."""
+        trial = self.trials.get(version or "")
+        if trial is None or trial.watch is None:
+            return
+        trial.seen_ms = max(trial.seen_ms, drawn.at_ms)
+        trial.watch.add(drawn.weight, drawn.disagrees)
+        if trial.watch.alarmed:
+            self._end(trial, drawn.at_ms, "audits since show more disagreement than was certified")
+
+    def expire(self, at_ms: int, expiry_ms: int) -> None:
+        """Ends certificates that no audit has confirmed for `expiry_ms`."""
+        for trial in self.certified:
+            if at_ms - trial.seen_ms > expiry_ms:
+                self._end(trial, at_ms, "no audit came for too long")
+
+    def dump(self) -> dict[str, Any]:
+        return {"count": self.count, "trials": [_dump(trial) for trial in self.trials.values()]}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Of the same ε, δ and coverages."""
+        self.count = int(state["count"])
+        trials = [_load(each, self._epsilon) for each in state["trials"]]
+        self.trials = {trial.version: trial for trial in trials}
+
+    def _next(self) -> int:
+        self.count += 1
+        return self.count
+
+    def _certify(self, trial: Trial, at_ms: int) -> None:
+        bound = self.log_bound(trial)
+        before = trial.certified
+        while (
+            trial.certified < len(trial.levels) and trial.levels[trial.certified].evidence.log_e(self._epsilon) >= bound
+        ):
+            trial.certified += 1
+        if trial.certified == before:
+            return
+        if not before:
+            trial.certified_ms = trial.seen_ms = at_ms
+            trial.watch = DriftWatch(self._epsilon)
+        widest = trial.levels[trial.certified - 1]
+        self.events.append(
+            (
+                at_ms,
+                f"{self.rule} {trial.version}: certified at {widest.coverage:.0%} coverage by {widest.evidence.audits} "
+                f"audits, {widest.evidence.disagreements} of them disagreements",
+            )
+        )
+
+    def _give_up(self, trial: Trial, at_ms: int) -> None:
+        """Futility: it says with figures that more audits would be money lost. Ending early costs no δ."""
+        evidence = trial.levels[0].evidence
+        audits = evidence.audits
+        if audits < QUALITY_FUTILE_AFTER or audits % QUALITY_FUTILE_EVERY:
+            return
+        least = evidence.lower(_FUTILE_ALPHA)
+        needed = evidence.needed(self._epsilon, version_delta(self._delta, trial.number), least)
+        if evidence.weight + needed > QUALITY_FUTILE_AUDITS:
+            likely = evidence.disagreement or 0.0
+            trial.futile = (
+                f"given up: {evidence.disagreements} disagreements in {audits} audits of its surest answers "
+                f"({likely:.2%}, at least {least:.2%}) do not come to less than {self._epsilon:.2%} within "
+                f"{QUALITY_FUTILE_AUDITS} audits"
+            )
+            self.events.append((at_ms, f"{self.rule} {trial.version}: {trial.futile}"))
+
+    def _end(self, trial: Trial, at_ms: int, why: str) -> None:
+        """The certificate ends; the version, with the thresholds that it had, is tried anew on later audits."""
+        self.events.append((at_ms, f"{self.rule} {trial.version}: no longer certified, {why}"))
+        again = Trial(trial.version, self._next(), at_ms, scores=[], ended=why)
+        again.levels = [Level(level.coverage, level.score_min) for level in trial.levels]
+        self.trials[trial.version] = again  # keeps its place: it is no newer than it was
+
+    def _forget(self, pinned: str | None) -> None:
+        while len(self.trials) > QUALITY_VERSIONS_MAX:
+            old = [trial for trial in self.trials.values() if trial is not self.newest and trial.version != pinned]
+            gone = next((trial for trial in old if not trial.certified), old[0])
+            del self.trials[gone.version]
+
+
+def _levels(scores: Sequence[float], coverages: Sequence[float]) -> list[Level]:
+    """The whole is every score. Where two levels have one threshold, the wider one is what they are."""
+    falling = sorted(scores, reverse=True)
+    levels: dict[float, Level] = {}
+    for coverage in coverages:
+        score_min = 0.0 if coverage >= 1 else falling[round(coverage * len(falling)) - 1]
+        levels[score_min] = Level(coverage, score_min)
+    return list(levels.values())
+
+
+def _dump(trial: Trial) -> dict[str, Any]:
+    windows = trial.windows
+    return {
+        "version": trial.version,
+        "number": trial.number,
+        "since_ms": trial.since_ms,
+        "scores": list(trial.scores),
+        "levels": [[level.coverage, level.score_min, level.evidence.dump()] for level in trial.levels],
+        "windows": [windows.current, windows.in_current, windows.total, windows.squares, windows.messages],
+        "certified": trial.certified,
+        "certified_ms": trial.certified_ms,
+        "seen_ms": trial.seen_ms,
+        "watch": None if trial.watch is None else trial.watch.dump(),
+        "futile": trial.futile,
+        "ended": trial.ended,
+    }
+
+
+def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
+    return Trial(
+        version=state["version"],
+        number=int(state["number"]),
+        since_ms=int(state["since_ms"]),
+        scores=[float(score) for score in state["scores"]],
+        levels=[Level(float(part), float(least), Evidence.load(counts)) for part, least, counts in state["levels"]],
+        windows=Windows(int(state["windows"][0]), *(float(each) for each in state["windows"][1:])),
+        certified=int(state["certified"]),
+        certified_ms=int(state["certified_ms"]),
+        seen_ms=int(state["seen_ms"]),
+        watch=None if state["watch"] is None else DriftWatch(epsilon, state["watch"]),
+        futile=state["futile"],
+        ended=state["ended"],
+    )

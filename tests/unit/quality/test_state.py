@@ -1,0 +1,367 @@
+"""What a stream's audits prove, through the state that the trainer keeps."""
+
+import random
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+import pytest
+
+from processors.policy import Quality
+from processors.quality.admission import Spread
+from processors.quality.standing import Standing
+from processors.quality.state import StreamQuality
+from tests.unit.quality.audits import DAY_MS, HOUR_MS, START_MS, below, judged, shadow
+from topics.limits import (
+    QUALITY_AUDIT_PROBABILITY_MIN,
+    QUALITY_EVENTS_MAX,
+    QUALITY_SETTLE_SECONDS,
+    QUALITY_VERSIONS_MAX,
+)
+from topics.messages import Audit
+
+QUALITY = Quality(reference="flagship", max_disagreement=0.02, confidence=0.95)
+MINUTE_MS = 60_000
+SETTLE_MS = round(QUALITY_SETTLE_SECONDS * 1000)
+
+
+def state(quality: Quality = QUALITY, **options: Any) -> StreamQuality:
+    return StreamQuality("logs", quality, "p1", **options)
+
+
+def prove(
+    judge: StreamQuality,
+    *,
+    version: str = "v1",
+    start_ms: int = START_MS,
+    hours: int = 30,
+    hourly: int = 60,
+    seed: int = 1,
+) -> int:
+    """The reference answers, `version` in shadow agrees on sure answers. When it ended."""
+    rng = random.Random(seed)
+    for n in range(hours * hourly):
+        at_ms = start_ms + n * HOUR_MS // hourly
+        score = rng.random()
+        judge.fold(judged(at_ms, shadow(score < 0.2 and rng.random() < 0.3, score, version=version)))
+    return start_ms + hours * HOUR_MS
+
+
+def proven(**options: Any) -> tuple[StreamQuality, int]:
+    judge = state(**options)
+    return judge, prove(judge)
+
+
+def go_on(judge: StreamQuality, start_ms: int, hours: int, *, version: str = "v1", wrong: float = 0.0) -> int:
+    """Answers of a certified version, ten audits an hour."""
+    rng = random.Random(7)
+    for n in range(hours * 10):
+        probability = judge.standing(start_ms).audit_probability
+        judge.fold(below(start_ms + n * HOUR_MS // 10, rng.random() < wrong, probability=probability, version=version))
+    return start_ms + hours * HOUR_MS
+
+
+# --- standing ------------------------------------------------------------------------------------
+
+
+def test_without_audits_nothing_may_be_answered_and_all_is_audited() -> None:
+    assert state().standing(START_MS) == Standing()
+
+
+def test_a_version_in_shadow_is_the_candidate_until_it_is_proven() -> None:
+    judge = state()
+    prove(judge, hours=2)
+    standing = judge.standing(START_MS + 2 * HOUR_MS)
+    assert standing == Standing(candidate="v1")
+
+
+def test_a_proven_version_answers_from_its_threshold_on() -> None:
+    judge, now_ms = proven()
+    standing = judge.standing(now_ms)
+    assert standing.free_version == "v1"
+    assert 0.1 < standing.free_score_min < 0.75
+    assert standing.batch_certified is False
+    assert standing.audit_probability == QUALITY_AUDIT_PROBABILITY_MIN
+    assert standing.expires_at_ms is not None
+    assert now_ms < standing.expires_at_ms <= now_ms + DAY_MS
+
+
+def test_the_older_version_answers_until_the_newer_is_proven() -> None:
+    judge, now_ms = proven()
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    standing = judge.standing(now_ms)
+    assert (standing.free_version, standing.candidate) == ("v1", "v2")
+
+
+def test_batches_prove_themselves_apart() -> None:
+    judge = state()
+    for n in range(30 * 40):
+        judge.fold(judged(START_MS + n * HOUR_MS // 40, shadow(rule="batch", version="b1")))
+    now_ms = START_MS + 30 * HOUR_MS
+    standing = judge.standing(now_ms)
+    assert (standing.batch_certified, standing.free_version) == (True, None)
+    judge.fold(judged(now_ms, shadow(rule="batch", version="b2")))
+    assert not judge.standing(now_ms).batch_certified, "other models, another version"
+
+
+def test_a_certificate_ends_without_audits_by_the_clock_and_by_the_next_audit() -> None:
+    judge, now_ms = proven()
+    assert judge.standing(now_ms + DAY_MS + 1) == Standing(candidate="v1")
+    judge.fold(judged(now_ms + DAY_MS + HOUR_MS, shadow()))
+    assert judge.standing(now_ms + DAY_MS + HOUR_MS).free_version is None
+    assert "no longer certified" in judge.report(now_ms).events[0].what
+
+
+def test_audits_keep_a_certificate_alive() -> None:
+    judge, now_ms = proven()
+    now_ms = go_on(judge, now_ms, hours=100)
+    assert judge.standing(now_ms).free_version == "v1"
+
+
+def test_drift_revokes() -> None:
+    judge, now_ms = proven()
+    now_ms = go_on(judge, now_ms, hours=20)
+    assert judge.standing(now_ms).free_version == "v1"
+    now_ms = go_on(judge, now_ms, hours=10, wrong=0.4)
+    standing = judge.standing(now_ms)
+    assert standing.free_version is None
+    assert standing.audit_probability == 1.0
+    assert "more disagreement" in judge.report(now_ms).events[0].what
+
+
+def test_an_answer_of_the_reference_that_failed_counts_as_a_disagreement() -> None:
+    judge = state()
+    failed = below(START_MS, probability=0.02)
+    judge.fold(
+        Audit(**{name: getattr(failed, name) for name in Audit.__dataclass_fields__} | {"reference_label": None})
+    )
+    report = judge.report(START_MS)
+    assert report.start is not None
+    assert report.start.share.disagreements == 1
+
+
+def test_little_traffic_is_audited_more_often_so_that_certificates_live() -> None:
+    judge = state()
+    now_ms = prove(judge, hours=24 * 20, hourly=3)
+    standing = judge.standing(now_ms)
+    assert standing.free_version == "v1"
+    assert standing.audit_probability == QUALITY_AUDIT_PROBABILITY_MIN * 16
+    assert standing.audit_probability * 3 * 24 >= 10
+
+
+def test_others_audits_change_nothing() -> None:
+    judge, now_ms = proven()
+    before = judge.dump()
+    judge.fold(below(now_ms, stream="mail"))
+    judge.fold(below(now_ms, policy_version="p0"))
+    assert judge.dump() == before
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+def test_the_kill_switch_stops_all_that_is_below_the_reference() -> None:
+    judge, now_ms = proven()
+    judge.switch_off()
+    assert judge.standing(now_ms) == Standing(candidate=judge.standing(now_ms).candidate)
+    judge.switch_on()
+    assert judge.standing(now_ms).free_version == "v1"
+
+
+def test_a_pinned_version_alone_answers_while_it_is_certified() -> None:
+    judge, now_ms = proven()
+    judge.pin("v0")
+    assert judge.standing(now_ms).free_version is None
+    judge.pin("v1")
+    assert judge.standing(now_ms).free_version == "v1"
+    now_ms = prove(judge, version="v2", start_ms=now_ms, hours=1, hourly=600)
+    assert judge.standing(now_ms).free_version == "v1"
+    judge.release()
+    assert judge.pinned is None
+    with pytest.raises(ValueError, match="name"):
+        judge.pin("")
+
+
+def test_a_rollback_is_a_pin_of_a_version_whose_certificate_still_lives() -> None:
+    judge, now_ms = proven(spread=Spread(windows=0))
+    judge.freeze("free", "v2", now_ms, [1.0] * 100)
+    for n in range(60_000):  # answers of v1, of which one in fifty is audited, and v2 in shadow
+        if n % 50 == 0:
+            judge.fold(below(now_ms + n * 1_000, probability=0.02, shadows=[shadow(score=1.0, version="v2")]))
+    now_ms += 60_000_000
+    assert judge.standing(now_ms).free_version == "v2"
+    judge.pin("v1")
+    assert judge.standing(now_ms).free_version == "v1"
+
+
+# --- what counts how much ---------------------------------------------------------------------------
+
+
+def levels(judge: StreamQuality, version: str) -> list[list[float]]:
+    """The evidence of its widest level, by weight."""
+    trials = judge.dump()["admissions"]["free"]["trials"]
+    counts: list[list[float]] = next(trial["levels"][-1][2] for trial in trials if trial["version"] == version)
+    return counts
+
+
+def test_while_a_version_answers_every_message_counts_by_its_chance_of_an_audit() -> None:
+    """One audit of an answer below stands for fifty messages, one of the reference's own for itself."""
+    judge, now_ms = proven()
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    judge.fold(below(now_ms, probability=0.02, shadows=[shadow(version="v2")]))
+    judge.fold(judged(now_ms, shadow(version="v2")))
+    assert levels(judge, "v2") == [[0.02, 1, 0], [1.0, 1, 0]]
+
+
+def test_after_a_certificate_ends_workers_have_time_to_hear_of_it() -> None:
+    judge, now_ms = proven()
+    ended_ms = now_ms + DAY_MS + HOUR_MS
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    judge.fold(judged(ended_ms, shadow(version="v2")))
+    judge.fold(judged(ended_ms + SETTLE_MS - 1, shadow(version="v2")))
+    judge.fold(judged(ended_ms + SETTLE_MS + MINUTE_MS, shadow(version="v2")))
+    assert judge.standing(ended_ms + SETTLE_MS + MINUTE_MS).free_version is None
+    assert levels(judge, "v2") == [[0.02, 2, 0], [1.0, 1, 0]]
+
+
+def test_a_worker_that_still_goes_by_an_old_standing_lowers_the_weight_of_all() -> None:
+    judge = state()
+    judge.freeze("free", "v2", START_MS, [n / 100 for n in range(100)])
+    judge.fold(below(START_MS, probability=0.02, version="v1"))
+    judge.fold(judged(START_MS + 1, shadow(version="v2")))
+    judge.fold(judged(START_MS + 2 * SETTLE_MS, shadow(version="v2")))
+    assert levels(judge, "v2") == [[0.02, 1, 0], [1.0, 1, 0]]
+
+
+def test_where_nano_in_batches_is_the_reference_memory_and_student_have_all_of_delta() -> None:
+    two, one = state(), state(Quality(reference="nano"))
+    for judge in (two, one):
+        judge.fold(judged(START_MS, shadow()))
+    assert one.report(START_MS).versions[0].delta == pytest.approx(2 * two.report(START_MS).versions[0].delta)
+
+
+# --- self-disagreement -----------------------------------------------------------------------------
+
+
+def test_a_claim_below_the_references_own_disagreement_is_refused() -> None:
+    judge, now_ms = proven()
+    for n in range(400):
+        judge.note_self(agrees=n % 17 != 0)
+    assert judge.standing(now_ms).free_version is None
+    report = judge.report(now_ms)
+    assert report.refused is not None
+    assert "disagreed with itself in 24 of 400 cases" in report.refused
+    assert report.versions[0].why == report.refused
+    assert not report.versions[0].certified
+
+
+def test_a_steady_reference_refuses_nothing() -> None:
+    judge, now_ms = proven()
+    for n in range(2_000):
+        judge.note_self(agrees=n % 100 != 0)
+    assert judge.report(now_ms).refused is None
+    assert judge.standing(now_ms).free_version == "v1"
+
+
+def test_without_doubles_nothing_is_refused() -> None:
+    assert state().report(START_MS).refused is None
+
+
+# --- report ----------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_is_certified_since_when_and_why() -> None:
+    judge, now_ms = proven()
+    now_ms = go_on(judge, now_ms, hours=40)
+    report = judge.report(now_ms)
+    orjson.dumps(asdict(report))
+    version = report.versions[0]
+    assert (version.version, version.certified, version.number) == ("v1", True, 1)
+    assert START_MS < version.since_ms < now_ms
+    assert version.why.startswith("certified")
+    assert version.share.low <= (version.share.disagreement or 0.0) <= version.share.high
+    assert report.start is not None
+    assert (report.start.share.audits, report.start.holds) == (400, True)
+    assert "proven" in report.start.why
+    assert [each.period for each in report.days] == ["2024-10-06", "2024-10-05"]
+    assert [each.means for each in report.means] == ["student"]
+
+
+def test_the_report_tells_why_a_version_is_not_certified() -> None:
+    judge = state(spread=Spread(windows=24))
+    judge.fold(judged(START_MS, shadow()))
+    assert "1 of the 100 audits that fix" in judge.report(START_MS).versions[0].why
+    now_ms = prove(judge, hours=4, hourly=100)
+    version = judge.report(now_ms).versions[0]
+    assert "more" in version.why
+    assert version.audits_needed
+    prove(judge, start_ms=now_ms, hours=2, hourly=3_000)
+    assert "windows of 24" in judge.report(now_ms).versions[0].why
+
+
+# --- kept ------------------------------------------------------------------------------------------
+
+
+def test_a_state_that_is_kept_and_read_again_goes_on_the_same() -> None:
+    rng = random.Random(5)
+    whole = state()
+    kept = state()
+    at_ms = START_MS
+    for n in range(4_000):
+        at_ms += rng.randrange(2 * MINUTE_MS)
+        standing = whole.standing(at_ms)
+        score = rng.random()
+        wrong = score < 0.2 and rng.random() < 0.5
+        drifted = n > 3_000 and rng.random() < 0.3
+        if standing.free_version is not None and score >= standing.free_score_min:
+            audit = below(at_ms, drifted, probability=standing.audit_probability, shadows=[shadow(drifted, score)])
+        else:
+            audit = judged(at_ms, shadow(wrong, score), shadow(rule="batch", version="b"))
+        whole.fold(audit)
+        kept.fold(audit)
+        if n % 97 == 0:
+            whole.note_self(agrees=True)
+            kept.note_self(agrees=True)
+            kept = StreamQuality.load(orjson.loads(orjson.dumps(kept.dump())), QUALITY, "p1")
+    assert kept.dump() == whole.dump()
+    assert kept.report(at_ms) == whole.report(at_ms)
+    assert len(whole.report(at_ms).events) > 1, "there was something to keep"
+
+
+def test_another_policy_begins_anew_but_for_the_switch_and_the_count_of_trials() -> None:
+    judge, now_ms = proven()
+    judge.switch_off()
+    other = StreamQuality.load(judge.dump(), QUALITY, "p2")
+    assert other.off
+    other.switch_on()
+    assert other.standing(now_ms) == Standing()
+    other.fold(judged(now_ms, shadow(), policy_version="p2"))
+    assert other.report(now_ms).versions[0].number == 2
+    stricter = StreamQuality.load(judge.dump(), QUALITY.model_copy(update={"max_disagreement": 0.01}), "p1")
+    stricter.switch_on()
+    assert stricter.standing(now_ms) == Standing()
+
+
+def test_the_least_probability_never_changes_while_a_state_lives() -> None:
+    judge, now_ms = proven(audit_min=0.01)
+    again = StreamQuality.load(judge.dump(), QUALITY, "p1", audit_min=0.5)
+    assert again.standing(now_ms).audit_probability == 0.01
+
+
+def test_a_state_of_another_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="format"):
+        StreamQuality.load(state().dump() | {"format": 0}, QUALITY, "p1")
+
+
+def test_the_state_is_bounded() -> None:
+    judge = state(spread=Spread(windows=0))
+    at_ms = START_MS
+    for version in range(2 * QUALITY_VERSIONS_MAX):
+        judge.freeze("free", f"v{version}", at_ms, [n / 100 for n in range(100)])
+        for n in range(60):
+            at_ms += HOUR_MS
+            judge.fold(below(at_ms, n % 3 == 0, probability=0.02 + n / 100, shadows=[shadow(version=f"v{version}")]))
+    dumped = judge.dump()
+    assert len(dumped["admissions"]["free"]["trials"]) == QUALITY_VERSIONS_MAX
+    assert len(dumped["events"]) <= QUALITY_EVENTS_MAX
+    assert len(orjson.dumps(dumped)) < 500_000

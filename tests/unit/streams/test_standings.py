@@ -1,0 +1,127 @@
+"""What a worker takes for certified, from the records of `quality`."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from processors.policy import Policy, Quality
+from processors.quality.standing import UNPROVEN, Standing
+from streams import quality_records
+from streams.engine.kafka_records import KafkaRecord
+from streams.quality_records import Certificate, Order
+from streams.shared import Standings
+from tests.fakes import ManualClock
+from topics.records import Record
+
+LABELS = {"alert": {"means": "An operator must look"}, "routine": {"means": "Nobody needs to look"}}
+CERTIFIED = Standing(free_version="m.s", free_score_min=0.9, batch_certified=True, audit_probability=0.01)
+
+
+def policy(**stream: Any) -> Policy:
+    plain = Policy.model_validate({"streams": {"logs": {"kind": "log", "topics": ["logs"], "labels": LABELS} | stream}})
+    logs = plain.streams["logs"].model_copy(update={"quality": Quality(reference="mini")})
+    return plain.model_copy(update={"streams": {"logs": logs}})
+
+
+def certificate(rules: Policy, standing: Standing = CERTIFIED, offset: int = 9) -> Certificate:
+    version = rules.streams["logs"].version
+    return Certificate(
+        stream="logs", policy_version=version, standing=standing, report={}, state={"n": 1}, offset=offset, at_ms=0
+    )
+
+
+def record(written: Certificate | Order) -> Record:
+    if isinstance(written, Order):
+        key, value = quality_records.order_record(written)
+    else:
+        key, value = quality_records.certificate_record(written)
+    return KafkaRecord("quality", 0, 0, 0, key, value, ())
+
+
+class Heard:
+    """What is told to a worker."""
+
+    def __init__(self, rules: Policy) -> None:
+        self.clock = ManualClock()
+        self.told: list[Standing] = []
+        self.standings = Standings(rules, self.clock, lambda _, standing: self.told.append(standing))
+
+    async def hear(self, *written: Certificate | Order) -> Standing:
+        self.standings.take([record(each) for each in written])
+        await self.standings.settle()
+        return self.standings.standing("logs")
+
+
+@pytest.fixture
+def rules() -> Policy:
+    return policy()
+
+
+async def test_nothing_is_certified_before_it_is_heard(rules: Policy) -> None:
+    heard = Heard(rules)
+    assert heard.standings.standing("logs") == UNPROVEN
+    assert heard.standings.standing("nobody's") == UNPROVEN
+    await heard.hear()
+    assert heard.told == []
+
+
+async def test_a_certificate_is_told_once_and_its_change_again(rules: Policy) -> None:
+    heard, lost = Heard(rules), Standing(candidate="m.t")
+    for offset in range(3):
+        assert await heard.hear(certificate(rules, offset=offset)) == CERTIFIED
+    assert await heard.hear(certificate(rules, lost)) == lost
+    assert heard.told == [CERTIFIED, lost]
+
+
+async def test_of_what_is_read_together_only_the_last_is_told(rules: Policy) -> None:
+    heard = Heard(rules)
+    await heard.hear(certificate(rules, replace(CERTIFIED, free_version="older")), certificate(rules))
+    assert heard.told == [CERTIFIED]
+
+
+async def test_it_certifies_nothing_of_another_policy(rules: Policy) -> None:
+    heard, other = Heard(rules), policy(confidence_min=0.9)
+    assert other.streams["logs"].version != rules.streams["logs"].version
+    assert await heard.hear(certificate(other)) == UNPROVEN
+    heard.standings.adopt(other)
+    assert heard.told == [CERTIFIED]
+    heard.standings.adopt(rules)
+    assert heard.told == [CERTIFIED, UNPROVEN]
+
+
+async def test_it_ends_by_its_own_time_though_nothing_more_is_heard(rules: Policy) -> None:
+    heard = Heard(rules)
+    ends_ms = round(heard.clock.time() * 1000) + 60_000
+    ending = replace(CERTIFIED, expires_at_ms=ends_ms, candidate="m.t")
+    assert await heard.hear(certificate(rules, ending)) == ending
+    await heard.clock.advance(60)
+    await heard.standings.settle()
+    assert heard.told == [ending, Standing(candidate="m.t")]
+
+
+async def test_switched_off_nothing_answers_below_the_reference_whatever_is_certified_later(rules: Policy) -> None:
+    heard = Heard(rules)
+    await heard.hear(certificate(rules))
+    off = await heard.hear(Order(stream="logs", off=True))
+    assert (off.free_version, off.batch_certified, off.audit_probability) == (None, False, 1.0)
+    assert (await heard.hear(certificate(rules))).free_version is None
+    assert heard.standings.standing("logs").off
+    assert await heard.hear(Order(stream="logs")) == CERTIFIED
+
+
+async def test_records_that_cannot_be_read_leave_what_is_known(rules: Policy) -> None:
+    heard = Heard(rules)
+    await heard.hear(certificate(rules))
+    strange = [(b"logs", b"no json"), (b"logs", b"{}"), (b"command/logs", b"[]"), (None, None), (b"\xff", b"\xff")]
+    heard.standings.take([KafkaRecord("quality", 0, 0, 0, *each, ()) for each in strange])
+    assert await heard.hear() == CERTIFIED
+
+
+async def test_fields_of_a_newer_release_are_left_out(rules: Policy) -> None:
+    key, value = quality_records.certificate_record(certificate(rules))
+    newer = value.replace(b'"free_version"', b'"of_tomorrow":1,"free_version"')
+    assert newer != value
+    heard = Heard(rules)
+    heard.standings.take([KafkaRecord("quality", 0, 0, 0, key, newer, ())])
+    assert await heard.hear() == CERTIFIED
