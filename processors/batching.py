@@ -19,8 +19,9 @@ from topics.limits import BATCH_LINGER_SECONDS_MAX, BATCH_MESSAGES_MAX
 _FIRST = 16  # messages, before anything is known
 _SHARE_GROWS = 0.08  # fixed share of the bill from which doubling saves at least 4%
 _SHARE_SHRINKS = 0.04  # under it halving costs less than 4%, and half as many answer better
-_LATENCY_GROWS = 0.15  # of the deadline
-_LATENCY_SHRINKS = 0.4
+_LATENCY_GROWS = 0.3  # of the deadline
+_LATENCY_SHRINKS = 0.6
+_LATENCY_OF_DOUBLE = 1.6  # times that of half the size, until calls of the new size tell: a part does not grow with it
 _LIFTED = 0.75  # of the bound: an audited size that was vetoed has to come down so far
 _VOTES = 8  # calls in a row that want the same
 _SMOOTHING = 0.1  # of measured latency: the last ten calls
@@ -95,7 +96,9 @@ class Controller:
         wish = self._wish(_at_size(fixed_share, messages, self._size), self.rate(now_s) * 60, tokens_a_message)
         self._votes = self._votes + wish if wish * self._votes > 0 else wish
         if abs(self._votes) == _VOTES:
-            self._size = self._size * 2 if self._votes > 0 else self._size // 2
+            grows = self._votes > 0
+            self._size = self._size * 2 if grows else self._size // 2
+            self._latency_s *= _LATENCY_OF_DOUBLE if grows else 1 / _LATENCY_OF_DOUBLE  # else it shrinks on old news
             self._votes = 0
 
     def audited(self, disagreement_by_size: Mapping[int, float], max_disagreement: float) -> None:

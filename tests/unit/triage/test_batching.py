@@ -56,7 +56,7 @@ def test_a_cheap_prefix_needs_less_company() -> None:
 
 
 def test_calls_that_take_too_much_of_the_deadline_get_smaller() -> None:
-    assert settled(Controller(2), each_s=0.1) <= 4
+    assert 4 <= settled(Controller(2), each_s=0.1) <= 8, "and no smaller than they need to be"
     assert settled(Controller(900), each_s=0.1) == BATCH_MESSAGES_MAX
 
 
