@@ -86,8 +86,19 @@ class Judges:
             await triage.close()
 
     def _triage(self, name: str, stream: Stream) -> Triage:
-        triage = Triage(name, stream, self._policy, self._model, clock=self._clock, rng=self._rng, memory=self._memory)
+        triage = Triage(
+            name,
+            stream,
+            self._policy,
+            self._model,
+            clock=self._clock,
+            rng=self._rng,
+            memory=self._memory,
+            remember=self.shared.remember,
+        )
         self._alive.add(triage)
+        for kind, learner in triage.learners.items():
+            self.shared.listen(name, kind, learner)
         return triage
 
     def _tell(self, name: str) -> None:

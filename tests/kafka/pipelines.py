@@ -155,13 +155,14 @@ async def running(
     key: str = KEY,
     rng: random.Random | None = None,
     env: Mapping[str, str] | None = None,
+    rules: Policy | None = None,
 ) -> AsyncIterator[Running]:
-    """The stages (by default triage), joined and reading; stopped in order at the end."""
+    """The stages (by default triage), joined and reading; stopped in order at the end. `rules`: another policy."""
     runtime = Runtime(http_port=free_port(), shutdown_seconds=600)  # of the quick clock
     stop, ready = asyncio.Event(), asyncio.Event()
     task = asyncio.create_task(
         pipeline.run(
-            policy(bus),
+            rules or policy(bus),
             stages or ("triage",),
             runtime=runtime,
             env=outside(bus, base_url, key) | dict(env or {}),
