@@ -5,7 +5,7 @@ inputs ──▶ triage ──▶ decisions
              │                          ▼
              └──────────────▶ escalations.flagship ──▶ flagship ──▶ resolutions
 what counts toward an alert ──▶ signals ──▶ incidents ──▶ alerts ──▶ notify: whom the policy names
-what the reference judged, what was learnt ──▶ audits, lessons ──▶ trainer ──▶ quality, students ──▶ triage
+audits, lessons, people's feedback ──▶ trainer ──▶ quality, students ──▶ triage
 what no stage can decide ──▶ dead-letters          what waits for hours ──▶ parked ──▶ triage when due
 every model call ──▶ spend
 """

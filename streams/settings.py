@@ -46,8 +46,8 @@ class Runtime(BaseSettings):
     """Where the incidents worker keeps what it knows: a directory for each worker. Kafka has it too: what is lost is
     rebuilt."""
     producers: int = Field(default=limits.PRODUCERS_MAX, ge=1, le=64)
-    """Transactional producers of a stage; its partitions share them where they are more. 1 for the least latency, 8
-    for the most messages a second: docs/latency.md."""
+    """Transactional producers of a stage; its partitions share them where they are more. 1 for the least latency, 3
+    for more messages a second: docs/latency.md."""
     shutdown_seconds: float = Field(default=limits.SHUTDOWN_SECONDS_MAX, gt=0, le=600)
     """From SIGTERM to exit; shorter than the pod's grace."""
     console_host: str = "127.0.0.1"
