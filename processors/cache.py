@@ -31,3 +31,8 @@ class Cache(Generic[K, V]):
         if len(self._younger) >= self._generation_max:
             self._older, self._younger = self._younger, {}
         self._younger[key] = value
+
+    def forget(self, key: K) -> None:
+        """Also where it is not there."""
+        self._younger.pop(key, None)
+        self._older.pop(key, None)

@@ -14,12 +14,14 @@ import random
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from processors.asking import Model
 from processors.batches import Batches
+from processors.cache import Cache
 from processors.clock import Clock
-from processors.errors import AnswerError
+from processors.errors import AnswerError, SluiceError
+from processors.injection import gives_orders
 from processors.items import Item
 from processors.nano import Nano
 from processors.policy import Policy, Quality, Stream
@@ -30,7 +32,7 @@ from processors.quality.standing import UNPROVEN, Standing
 from processors.questions import FREE, Answered, Bill
 from processors.student.lessons import student_text
 from processors.voting import Voting
-from topics.limits import BATCH_MESSAGES_MAX, BATCH_SHADOWS_SHARE, COINS_MAX, SELF_AUDITS_SHARE
+from topics.limits import BATCH_MESSAGES_MAX, BATCH_SHADOWS_SHARE, COINS_MAX, PLANS_MAX, SELF_AUDITS_SHARE
 from topics.messages import Audit, Shadow, Source, Verdict
 
 DAY_S = 86_400
@@ -48,6 +50,19 @@ class Refereed:
     audit: Audit | None = None
     unproven: bool = False
     teaches: bool = False  # whether a model answered, and others may learn from it
+
+
+class _Plan(NamedTuple):
+    """What was said of a message when its coin was tossed. What is learnt or certified later changes nothing of it:
+    an audited answer has to be the one that would have been published without its audit."""
+
+    proven: Proposal | None  # of the certified rule; published as it is
+    guess: Proposal | None  # of the newest version: its shadow, or an unproven answer
+    version: str | None  # of `proven`
+    newest: str  # version of `guess`
+    batch_certified: bool
+    audited: bool  # the side of its coin
+    probability: float
 
 
 class Referee:
@@ -74,7 +89,8 @@ class Referee:
         self._models = _models_version(policy, quality, Prompt(name, stream).version)
         self._memory = tuple(memory)
         self._students: dict[str, Proposer] = {}  # by version; the last is the newest
-        self._foreseen: dict[str, Proposal | None] = {}  # by message id
+        self._foreseen: dict[tuple[str, str], Proposal | None] = {}  # by student and message id
+        self._plans: Cache[str, _Plan] = Cache(PLANS_MAX)  # by message id
         self._batches = batches
         self._voting = voting
         self._singly: Batches | None = None
@@ -94,8 +110,10 @@ class Referee:
         if students is not None:
             self._students = dict(students)
         self._certified = self._answering()
+        self._batch_certified = standing.batch_certified and standing.batch_version == self._models
         self._chains = {known: Chain((*self._memory, self._students[known])) for known in self._students}
         self._chains[""] = Chain(self._memory)
+        self._foreseen = {}
 
     async def close(self) -> None:
         if self._singly is not None:
@@ -109,13 +127,20 @@ class Referee:
         may look at it, and it is published as unproven, by `answer`."""
         return self.standing.free_score_min if self._certified is not None and self._affordable() else NEVER
 
+    @property
+    def has_student(self) -> bool:
+        """Whether a student is part of what is certified, so that memory alone does not decide."""
+        return bool(self._certified)
+
     def foresee(self, items: Sequence[Item]) -> None:
-        """What the certified student says of a whole batch, at a fraction of what each alone would cost. Of the batch
-        alone: the next call forgets it."""
-        student = self._students.get(self._certified or "")
+        """What students say of a whole batch, at a fraction of what each alone would cost. Of the batch alone: the
+        next call forgets it."""
         self._foreseen = {}
-        if isinstance(student, BatchProposer):
-            self._foreseen = dict(zip((item.id for item in items), student.propose_all(items), strict=True))
+        for version in {self._certified or "", self._newest}:
+            student = self._students.get(version)
+            if isinstance(student, BatchProposer):
+                said = zip((item.id for item in items), student.propose_all(items), strict=True)
+                self._foreseen |= {(version, id_): proposal for id_, proposal in said}
 
     def spared(self, source: Source) -> bool:
         """Whether the coin spares the record an audit."""
@@ -125,11 +150,27 @@ class Referee:
         return not self._tossed(topic, partition, offset, self.standing.audit_probability)
 
     def free(self, item: Item) -> Verdict | None:
-        """An answer that may be published as it is: proven, and spared an audit."""
-        if not self._affordable() or not self.spared(item.source):
-            return None
-        proposal = self._proven(item)
-        return None if proposal is None else proposal.verdict
+        """An answer that may be published as it is: proven, and spared an audit. Where there is none, `answer` is told
+        what the rules said when the coin was tossed."""
+        if self._plans.get(item.id) is not None:
+            return None  # its coin was tossed already
+        proven = self._proven(item)
+        if proven is not None and self._affordable() and self.spared(item.source):
+            return proven.verdict
+        self._plans.put(item.id, self._plan(item, proven))
+        return None
+
+    def _plan(self, item: Item, proven: Proposal | None) -> "_Plan":
+        newest = self._newest
+        return _Plan(
+            proven=proven,
+            guess=self._propose(item, newest),
+            version=self.standing.free_version,
+            newest=self._version(newest),
+            batch_certified=self._batch_certified,
+            audited=not self.spared(item.source),
+            probability=self.standing.audit_probability,
+        )
 
     # --- what has to be asked -----------------------------------------------------------------------
 
@@ -138,55 +179,75 @@ class Referee:
 
         Raises as Batches.put says.
         """
-        if alone:
+        if alone:  # neither rule answers such texts, so there is nothing to audit
             answered = await self._reference(item, alone=True)
             return Refereed(answered.verdict, answered.bill)
-        proposal = self._proven(item)
-        if proposal is not None:
-            return await self._below(item, Answered(proposal.verdict, FREE), "free")
-        may_guess = self._quality.when_uncertified == "answer-unproven" and not self.standing.off
-        if may_guess and (guess := self._propose(item, self._newest)) is not None:
-            return await self._below(item, Answered(guess.verdict, FREE), "free", unproven=True)
-        if self._quality.reference == "nano":
-            return await self._judged(item, await self._reference(item))
-        if self.standing.batch_certified or may_guess:
-            batched = await self._batches.put(item, alone=False).answer()
-            if batched.suspect:
-                return await self._unlearned(item, batched)
-            return await self._below(item, batched, "batch", unproven=not self.standing.batch_certified)
-        shadowed = self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
-        if shadowed and self.standing.tries_batch:
-            batched = await self._batches.put(item, alone=False).answer()
-            if batched.suspect:
-                return await self._unlearned(item, batched)
-            return await self._judged(item, await self._reference(item), self._shadow(batched.verdict))
-        return await self._judged(item, await self._reference(item))
+        plan = self._plans.get(item.id) or self._plan(item, self._proven(item))
+        refereed = await self._by_plan(item, plan)
+        self._plans.forget(item.id)
+        return refereed
 
-    async def _below(
-        self, item: Item, answered: Answered, rule: Literal["free", "batch"], *, unproven: bool = False
-    ) -> Refereed:
+    async def _by_plan(self, item: Item, plan: "_Plan") -> Refereed:
+        if plan.proven is not None:
+            return await self._below(item, plan, Answered(plan.proven.verdict, FREE), "free")
+        may_guess = self._quality.when_uncertified == "answer-unproven" and not self.standing.off
+        if may_guess and plan.guess is not None:
+            return await self._unproven(item, plan, Answered(plan.guess.verdict, FREE))
+        if self._quality.reference == "nano":
+            return await self._judged(item, plan, await self._reference(item))
+        if plan.batch_certified or may_guess:
+            batched = await self._batches.put(item, alone=False).answer()
+            if batched.suspect:
+                return await self._unlearned(item, batched)
+            if plan.batch_certified:
+                return await self._below(item, plan, batched, "batch")
+            return await self._unproven(item, plan, batched, self._shadow(batched.verdict))
+        shadowed = self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
+        if shadowed and self.standing.batch_given_up != self._models:
+            batched = await self._batches.put(item, alone=False).answer()
+            if batched.suspect:
+                return await self._unlearned(item, batched)
+            return await self._judged(item, plan, await self._reference(item), self._shadow(batched.verdict))
+        return await self._judged(item, plan, await self._reference(item))
+
+    async def _below(self, item: Item, plan: "_Plan", answered: Answered, rule: Literal["free", "batch"]) -> Refereed:
         """Publishes `answered`; where the coin says so, the reference judges the message too."""
-        refereed = Refereed(
-            answered.verdict, answered.bill, unproven=unproven, teaches=rule == "batch" and not answered.suspect
-        )
-        probability = 1.0 if unproven else self.standing.audit_probability
+        refereed = Refereed(answered.verdict, answered.bill, teaches=rule == "batch")
         if not self._affordable():
             return replace(refereed, unproven=True)  # nobody looks: it is no part of the claim
-        if not unproven and self.spared(item.source):
+        if not plan.audited:
             return refereed
-        try:
-            reference = await self._reference(item)
-        except AnswerError:  # counts as a disagreement: what cannot be judged must not look like agreement
-            reference = None
-        return replace(refereed, audit=self._audit(item, reference, answered.verdict, rule, probability))
+        audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
+        return replace(refereed, audit=audit)
 
-    async def _judged(self, item: Item, reference: Answered, *shadows: Shadow) -> Refereed:
+    async def _unproven(self, item: Item, plan: "_Plan", answered: Answered, *shadows: Shadow) -> Refereed:
+        """Publishes `answered`, which is no part of the claim. The reference looks all the same: what it says may
+        prove the rules for later."""
+        refereed = Refereed(answered.verdict, answered.bill, unproven=True, teaches=answered.bill.batch_size > 0)
+        if not self._affordable():
+            return refereed
+        audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, None, *shadows)
+        self._spend(audit.cost_usd_micros)
+        return replace(refereed, audit=audit)
+
+    async def _looked_at(self, item: Item) -> Answered | None:
+        try:
+            return await self._reference(item)
+        except AnswerError:  # counts as a disagreement: what cannot be judged must not look like agreement
+            return None
+
+    async def _judged(self, item: Item, plan: "_Plan", reference: Answered, *shadows: Shadow) -> Refereed:
         """The reference's own answer is published, beside what the rules would have said."""
         if reference.suspect:  # the text may have dictated it
             return Refereed(reference.verdict, reference.bill)
-        audit = self._audit(item, reference, reference.verdict, None, 1.0, *shadows)
+        audit = self._audit(item, plan, reference, reference.verdict, None, *shadows)
         audit = replace(audit, cost_usd_micros=0.0)  # it is the answer's
-        if self._affordable() and self._tossed("self", item.source.partition, item.source.offset, SELF_AUDITS_SHARE):
+        nothing_certified = self._certified is None and not plan.batch_certified  # else these are the hard ones alone
+        if (
+            nothing_certified
+            and self._affordable()
+            and self._tossed("self", item.source.partition, item.source.offset, SELF_AUDITS_SHARE)
+        ):
             audit = await self._again(item, audit)
         return Refereed(reference.verdict, reference.bill, audit, teaches=True)
 
@@ -194,7 +255,7 @@ class Referee:
         """Asks the reference once more: how far it agrees with itself bounds what can be promised."""
         try:
             second = await self._reference(item)
-        except AnswerError:
+        except SluiceError:  # there is an answer, and it is paid for
             return audit
         self._spend(second.bill.cost_usd_micros)
         cost = audit.cost_usd_micros + second.bill.cost_usd_micros
@@ -222,18 +283,16 @@ class Referee:
     def _audit(
         self,
         item: Item,
+        plan: "_Plan",
         reference: Answered | None,
         published: Verdict,
         rule: Literal["free", "batch"] | None,
-        probability: float,
         *shadows: Shadow,
     ) -> Audit:
-        newest = self._newest
-        proposal = self._propose(item, newest)
-        if proposal is not None:
-            shadow = Shadow(
-                rule="free", version=self._version(newest), label=proposal.verdict.label, score=proposal.score
-            )
+        """`rule`: by which it was published as proven; None for an unproven answer, or the reference's own."""
+        if plan.guess is not None:
+            guess = plan.guess
+            shadow = Shadow(rule="free", version=plan.newest, label=guess.verdict.label, score=guess.score)
             shadows = (*shadows, shadow)
         cost = 0.0 if reference is None else reference.bill.cost_usd_micros
         if rule is not None:
@@ -251,8 +310,8 @@ class Referee:
             decided_by=published.tier,
             below=rule is not None,
             rule=rule,
-            version=None if rule is None else self.standing.free_version if rule == "free" else self._models,
-            probability=probability,
+            version=None if rule is None else plan.version if rule == "free" else self._models,
+            probability=1.0 if rule is None else plan.probability,
             shadows=shadows,
             template=item.template,
             text=student_text(item),
@@ -272,15 +331,17 @@ class Referee:
         return next((known for known in self._students if self._version(known) == self.standing.free_version), None)
 
     def _proven(self, item: Item) -> Proposal | None:
+        """What the certified rule publishes. Nothing about a text that gives orders: a student can be led, too."""
         if self._certified is None:
             return None
-        if item.id in self._foreseen:
-            proposal = surer(self._chains[""].propose(item), self._foreseen[item.id])
-        else:
-            proposal = self._propose(item, self._certified)
-        return proposal if proposal is not None and proposal.score >= self.standing.free_score_min else None
+        proposal = self._propose(item, self._certified)
+        if proposal is None or proposal.score < self.standing.free_score_min or gives_orders(item.text):
+            return None
+        return proposal
 
     def _propose(self, item: Item, student: str) -> Proposal | None:
+        if (student, item.id) in self._foreseen:
+            return surer(self._chains[""].propose(item), self._foreseen[student, item.id])
         return self._chains[student].propose(item)
 
     def _version(self, student: str) -> str:

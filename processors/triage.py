@@ -153,8 +153,10 @@ class Triage:
             return known if self.referee is None or self.referee.answers_from <= 1.0 else None
         if self._templates is None or self.referee is None or not isinstance(seen, Glimpse):
             return None
-        if len(seen.memory_text) > MEMORY_TEXT_CHARS_MAX:
+        if len(seen.memory_text) > MEMORY_TEXT_CHARS_MAX or self.referee.has_student:
             return None
+        if self._memory.get(self._keys.key(seen.tenant, seen.memory_text)) is not None:
+            return None  # the very same text was answered: that is surer, and this is its first time here
         entry = self._templates.known(seen.tenant, seen.memory_text, event_ms)
         if entry is None or entry.score < self.referee.answers_from:
             return None

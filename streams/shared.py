@@ -81,6 +81,8 @@ async def _follow(brokers: Brokers, topics: Sequence[str], reader: Reader, settl
                 await reader.settle()
         except Exception as error:  # noqa: BLE001 what is known holds, and the rest is read when the broker is back
             log.warning("%s is not followed for now", ", ".join(topics), extra={"error": repr(error)})
+            if settled.is_set():
+                await reader.settle()  # what ends by its own time ends meanwhile
         finally:
             await consumer.stop()
         await asyncio.sleep(limits.SHARED_RETRY_SECONDS)

@@ -131,11 +131,23 @@ class TriageStage:
     ) -> None:
         """Of messages that are like none before them: a student judges them all at once."""
         assert triage.referee is not None
-        read = [normaliser.read(record) if isinstance(seen, Glimpse) else seen for _, record, seen in fresh]
-        triage.referee.foresee([item for item in read if isinstance(item, Item)])
-        for (place, record, _), seen in zip(fresh, read, strict=True):
+        items: list[tuple[int, Record, Item | Ignored]] = []
+        for place, record, seen in fresh:
             try:
-                results[place] = seen if isinstance(seen, Rejected) else self._first(record, normaliser, triage, seen)
+                read = normaliser.read(record) if isinstance(seen, Glimpse) else seen
+                if isinstance(read, Rejected):
+                    results[place] = read
+                else:
+                    items.append((place, record, read))
+            except Exception as error:  # noqa: BLE001 as above
+                results[place] = _failed(record, error)
+        try:
+            triage.referee.foresee([item for _, _, item in items if isinstance(item, Item)])
+        except Exception as error:  # each is asked for itself
+            log.error("a student failed on a batch", exc_info=error)
+        for place, record, item in items:
+            try:
+                results[place] = self._first(record, normaliser, triage, item)
             except Exception as error:  # noqa: BLE001 as above
                 results[place] = _failed(record, error)
 

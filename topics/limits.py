@@ -74,6 +74,7 @@ KNOWN_DECISION_CHARS_MAX = 2_000  # of one of them: a log line's has about 500
 RECENT_MESSAGES_MAX = 50_000  # the agents' local store of recent messages: about 60 MB
 
 COINS_MAX = 4_096  # blocks of 16 coins of audits that are kept, a stream: a megabyte
+PLANS_MAX = 16_384  # messages of a stream that wait for the reference: what was said of them when their coin was tossed
 SELF_AUDITS_SHARE = 0.05  # of what the reference judges anyway: it is asked twice, to see how far it agrees with itself
 ESCALATION_USD_MICROS = 4_000  # of a mini run, about: what another vote of nano's may save
 BATCH_SHADOWS_SHARE = 0.25  # of what the reference judges: nano in a batch is asked too, until that is proven

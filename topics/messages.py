@@ -259,7 +259,9 @@ class Audit:
     reference_label: Annotated[str | None, Field(description="Null: it gave no valid answer, which counts as a no")]
     label: Annotated[str, Field(description="What was published")]
     decided_by: Means
-    below: Annotated[bool, Field(description="Published below the reference; else the reference's own answer was")]
+    below: Annotated[
+        bool, Field(description="Published below the reference, as proven; else unproven, or the reference's")
+    ]
     rule: Annotated[Literal["free", "batch"] | None, Field(description="Which rule published it, where `below`")]
     version: Annotated[str | None, Field(description="Of that rule")]
     probability: Annotated[float, Field(gt=0, le=1, description="With which this message was audited")]

@@ -14,7 +14,10 @@ class Standing:
     audit_probability: float = 1.0  # of an answer below the reference
     candidate: str | None = None  # the newest frozen version, which answers in shadow
     expires_at_ms: int | None = None  # certificates end where audits stop
-    tries_batch: bool = True  # whether shadows of batches may still prove something
+    batch_version: str | None = None  # that is certified: of the models and of how they are asked
+    batch_given_up: str | None = (
+        None  # the version whose batches cannot be proven any more: no shadow is worth its price
+    )
     off: bool = False  # an operator wants nothing below the reference to answer, not as unproven either
 
 

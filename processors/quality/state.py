@@ -200,7 +200,7 @@ class StreamQuality:
         free, batch = self._answering("free", now_ms), self._answering("batch", now_ms)
         ends = [trial.seen_ms + self._expiry_ms for trial in (free, batch) if trial is not None]
         if not ends:
-            return Standing(candidate=candidate, tries_batch=self._tries_batch)
+            return Standing(candidate=candidate, batch_given_up=self._batch_given_up)
         level = None if free is None else free.level
         return Standing(
             free_version=None if free is None else free.version,
@@ -208,15 +208,18 @@ class StreamQuality:
             batch_certified=batch is not None,
             audit_probability=self._probability,
             candidate=candidate,
-            tries_batch=self._tries_batch,
+            batch_version=None if batch is None else batch.version,
+            batch_given_up=self._batch_given_up,
             expires_at_ms=min(ends) // _MINUTE_MS * _MINUTE_MS,  # so that not every audit is a new standing
         )
 
     @property
-    def _tries_batch(self) -> bool:
-        """Not where the claim is refused, or was given up for the batches of today."""
+    def _batch_given_up(self) -> str | None:
+        """The newest version of the batches, where its claim is refused or was given up."""
         newest = next(reversed(self._admissions["batch"].trials.values()), None)
-        return self._refused is None and not (newest is not None and newest.futile)
+        if newest is None or not (newest.futile or self._refused is not None):
+            return None
+        return newest.version
 
     @property
     def holds(self) -> bool:
