@@ -63,13 +63,18 @@ def last(folder: Path, worker: str, what: What) -> Entry | None:
         return None
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _LATELY_BYTES))
-        lines = file.read().splitlines()
+        lines = _whole_lines(file.read())
     newest = (_entry(line) for line in reversed(lines[1:]))  # the first may be cut
     return next((entry for entry in newest if entry.what == what), None)
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    return map(_entry, path.read_bytes().splitlines())
+    return map(_entry, _whole_lines(path.read_bytes()))
+
+
+def _whole_lines(content: bytes) -> list[bytes]:
+    """Without a last one that is still being written, or that a kill cut at the edge of a page."""
+    return content[: content.rfind(b"\n") + 1].splitlines()
 
 
 def _entry(line: bytes) -> Entry:
