@@ -19,11 +19,16 @@ demo: setup ## the whole pipeline on a local Kafka, with simulated models
 connect-demo: setup ## file and outbox in, PostgreSQL tables out through a real Kafka Connect that is killed
 	@$(BIN)/sluice connect-demo
 
+# Tests mostly wait: for a broker, for a process to start or end. Each process that runs them has a broker of its own,
+# and a file's tests stay in one.
+AT_ONCE := -n 3 --dist loadfile
+
 test: setup ## the tests, those on a real Kafka among them
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(AT_ONCE) -m "not slow"
 
 test-full: setup ## the long tests: kills, outages
-	$(BIN)/pytest -m slow
+	@failed=0; set -x; $(BIN)/pytest $(AT_ONCE) -m "slow and not alone" || failed=1; \
+	$(BIN)/pytest -m alone tests/chaos || failed=1; exit $$failed
 
 check: setup ## style, types and layers, as CI looks at them
 	$(BIN)/ruff check

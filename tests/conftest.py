@@ -1,6 +1,7 @@
-"""One real broker for the whole run, and a corner of it for every test."""
+"""One real broker for each process that runs tests, and a corner of it for every test."""
 
 import contextlib
+import fcntl
 import gc
 import os
 import warnings
@@ -14,6 +15,7 @@ from local import container, jars
 from local.container import ContainerKafka
 from local.kafka import LocalKafka
 from processors.errors import SluiceError
+from tests.chaos import table
 from tests.kafka.bus import Bus
 
 IN_DOCKER = os.environ.get("SLUICE_KAFKA") == "docker"
@@ -34,16 +36,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Fetches Kafka's jars before the first test, whose timeout is not meant for downloads."""
+    """Fetches Kafka's jars before the first test, whose timeout is not meant for downloads. One process does, if many
+    run tests; the others wait."""
     collect_only = session.config.getoption("collectonly")
     if not collect_only and not IN_DOCKER and any(item.get_closest_marker("kafka") for item in session.items):
-        with contextlib.suppress(SluiceError):  # the tests that need them say so
-            jars.fetch(_say(session.config))
+        with contextlib.suppress(SluiceError, OSError):  # the tests that need them say so
+            jars.cache_dir().mkdir(parents=True, exist_ok=True)
+            with (jars.cache_dir() / "tests.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                jars.fetch(_say(session.config))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    table.write(terminalreporter)
 
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Iterator[LocalKafka | ContainerKafka]:
-    """The run's broker; tests that kill or configure one start their own."""
+    """The process's broker; tests that kill or configure one start their own."""
     if IN_DOCKER and (reason := no_docker()):
         pytest.skip(f"SLUICE_KAFKA=docker, but {reason}")
     say = _say(request.config)

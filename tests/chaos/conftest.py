@@ -1,31 +1,19 @@
-"""A broker that forgets soon, trials on it, and a table of what they counted at the end of the run."""
+"""A broker that forgets soon, trials on it, and what they counted, for the end of the run (tests/chaos/table.py)."""
 
 import contextlib
+import functools
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from local.kafka import LocalKafka
+from tests.chaos import table
 from tests.chaos.checks import Counts, shown
 from tests.chaos.trial import Plan, Trial, trial
 from tests.kafka.bus import SOON_BACK, Bus
-
-_COUNTS = "chaos"
-_COLUMNS = {  # of the table: head, and what of Counts stands below it
-    "records": "records",
-    "decided": "decisions",
-    "dead": "dead_letters",
-    "lost": "lost",
-    "doubled": "duplicated",
-    "disordered": "disordered",
-    "calls": "calls",
-    "in flight": "in_flight",
-    "repeated": "repeated",
-    "zombie": "zombie",
-}
 
 Begin = Callable[[Plan], contextlib.AbstractAsyncContextManager[Trial]]
 
@@ -65,8 +53,7 @@ def judge(request: pytest.FixtureRequest, record_property: Callable[[str, object
 
     def judging(counts: Counts, also: str = "") -> None:
         done = ", ".join([f"{number} {what}" for what, number in counts.faults.items() if number] + [also] * bool(also))
-        numbers = [getattr(counts, name) for name in _COLUMNS.values()]
-        record_property(_COUNTS, (numbers, f"{time.monotonic() - began:.0f} s: {done}"))
+        record_property(table.COUNTS, (table.numbers(counts), f"{time.monotonic() - began:.0f} s: {done}"))
         print(f"{request.node.name}: {counts}")
         if counts.problems:
             pytest.fail(shown(counts), pytrace=False)
@@ -74,18 +61,7 @@ def judge(request: pytest.FixtureRequest, record_property: Callable[[str, object
     return judging
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table, with a line for each test that came as far as its counts."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
-    told = [(report.nodeid, value) for report in reports for name, value in report.user_properties if name == _COUNTS]
-    if told:
-        terminalreporter.section("chaos")
-        terminalreporter.write_line("".join(f"{head:>{len(head) + 2}}" for head in _COLUMNS))
-        for nodeid, (numbers, done) in told:
-            terminalreporter.write_line(f"{_row(numbers)}  {nodeid.rpartition('::')[2]}: {done}")
-        columns = zip(*(numbers for _, (numbers, _) in told), strict=True)
-        terminalreporter.write_line(f"{_row([sum(column) for column in columns])}  in all")
-
-
-def _row(numbers: Sequence[int]) -> str:
-    return "".join(f"{number:>{len(head) + 2}}" for head, number in zip(_COLUMNS, numbers, strict=True))
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Takes a sentence for the end of the run."""
+    return functools.partial(record_property, table.SENTENCE)

@@ -14,7 +14,7 @@ from tests.chaos import journal
 from tests.chaos.conftest import Begin, Judge
 from tests.chaos.trial import TRANSACTION_TIMEOUT_S, Plan
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 ONE_A_PARTITION = {"producers_max": 8}  # else a worker's partitions share a few
 

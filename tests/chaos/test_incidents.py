@@ -29,7 +29,7 @@ from topics import codec
 from topics.catalog import ALERTS, DECISIONS, SIGNALS
 from topics.messages import Alert, Signal
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.timeout(300)]
 
 PARTITIONS = 4
 FINGERPRINTS = 40
@@ -205,7 +205,7 @@ async def two_workers(bus: Bus, folder: Path, policy: str = _POLICY) -> AsyncIte
         await workers.close()
 
 
-async def test_ten_kills_under_load(bus: Bus, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_ten_kills_under_load(bus: Bus, tmp_path: Path, tell: Callable[[str], None]) -> None:
     rng = random.Random(5)
     await bus.owned(partitions=PARTITIONS, inputs=[bus.prefix + "logs"])
     load, stop = Load(bus, rng), asyncio.Event()
@@ -222,21 +222,18 @@ async def test_ten_kills_under_load(bus: Bus, tmp_path: Path, capsys: pytest.Cap
         await workers.end()
     records = [codec.decode(Alert, value) for value in await bus.values(bus.names.topic(ALERTS)) if value is not None]
     counts = {id: alert.count for id, alert in last.items()}
-    with capsys.disabled():
-        print(
-            f"\n{KILLS} kills, {workers.lost_data} of them with the data: {sum(load.alerts.values())} signals counted "
-            f"{sum(counts.values())}, {load.aborted} aborted; {len(load.alerts)} alerts, "
-            f"{len(records)} records of {len({(alert.id, alert.revision) for alert in records})} revisions"
-        )
+    tell(
+        f"{KILLS} kills, {workers.lost_data} of them with the data: {sum(load.alerts.values())} signals counted "
+        f"{sum(counts.values())}, {load.aborted} aborted; {len(load.alerts)} alerts, "
+        f"{len(records)} records of {len({(alert.id, alert.revision) for alert in records})} revisions"
+    )
     assert counts == dict(load.alerts)
     assert different(records) == []
     assert reopened(records) == []
 
 
 @needed
-async def test_ten_kills_from_decisions_to_alertmanager(
-    bus: Bus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_ten_kills_from_decisions_to_alertmanager(bus: Bus, tmp_path: Path, tell: Callable[[str], None]) -> None:
     """What triage decides, alerts count, and Alertmanager fires, are one and the same after the kills."""
     rng = random.Random(6)
     quick, slow = bus.prefix + "quick", bus.prefix + "slow"
@@ -260,11 +257,10 @@ async def test_ten_kills_from_decisions_to_alertmanager(
         assert seen.firing == seen.heard == slow_ones, "those of the quick stream are over, the others are not"
         seen = await _seen(bus, alertmanager, lambda seen: not seen.firing and not seen.heard)
         await workers.end()
-    with capsys.disabled():
-        print(
-            f"\n{KILLS} kills, {workers.lost_data} of them with the data: {seen.decided.total()} decisions counted "
-            f"{seen.counted.total()} in {seen.alerts} alerts; {len(slow_ones)} fired to the last here and there"
-        )
+    tell(
+        f"{KILLS} kills, {workers.lost_data} of them with the data: {seen.decided.total()} decisions counted "
+        f"{seen.counted.total()} in {seen.alerts} alerts; {len(slow_ones)} fired to the last here and there"
+    )
     assert seen.firing == seen.heard == set()
     assert seen.decided.total() > 500
     assert seen.counted == seen.decided
