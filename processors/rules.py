@@ -16,7 +16,7 @@ from topics.messages import FieldValue, Severity, Verdict
 _FieldTest = Callable[[FieldValue], bool]
 
 
-# Without a `priority` of its own, a rule's label speaks by its severity, on the scale that nano is given.
+# Without a `priority` of its own, a rule's label speaks by its severity.
 _PRIORITY: Mapping[Severity | None, int] = {"critical": 90, "error": 70, "warning": 50, "info": 10, None: 10}
 
 

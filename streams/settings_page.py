@@ -1,10 +1,11 @@
 """`docs/settings.md` from the policy's own types: `python -m streams.settings_page > docs/settings.md`."""
 
+import json
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from processors.policy import LATER, Policy
@@ -31,6 +32,22 @@ _ELSEWHERE = (
 )
 
 
+# What to do instead of each key of LATER, and of values that one may look for.
+_INSTEAD: Mapping[str, str] = {
+    "defaults.redact": "Mask texts before they reach the input topics, in the sender or in Kafka Connect",
+    "streams.*.redact": "The same",
+    "agents.http_allow": "Write what agents should know into `agents.runbooks`, or into the database of `agents.sql`",
+    "agents.mcp": "The same",
+    "agents.approval": "Nothing: agents' tools only read. What should be done stands in a Resolution's `actions`",
+}
+REFUSED: Mapping[tuple[str, str], str] = {
+    ("agents.tools", '"http"'): "As for `agents.http_allow`",
+    ("agents.tools", '"mcp:jira"'): "As for `agents.mcp`",
+    ("tiers.flagship.limits.depth", "2"): "`1`: sub-tasks of a plan have none of their own",
+    ("kafka.security.mechanism", '"GSSAPI"'): "`SCRAM-SHA-512`, or `OAUTHBEARER` with a token",
+}
+
+
 def page() -> str:
     """The whole page as Markdown."""
     parts = [_INTRO, "## sluice.toml\n"]
@@ -38,14 +55,16 @@ def page() -> str:
         parts.append(f"### `{place or 'top level'}`\n")
         if model.__doc__ and model is not Policy:
             parts.append(f"{_one_line(model.__doc__)}\n")
-        parts.append("| key | value | default | meaning |\n|---|---|---|---|")
-        parts.extend(_row(name, info) for name, info in model.model_fields.items() if not _nested(info.annotation))
+        rows = [_row(name, info) for name, info in model.model_fields.items() if not _nested(info.annotation)]
+        if rows:
+            parts.extend(("| key | value | default | meaning |\n|---|---|---|---|", *rows, ""))
         nested = [info.alias or name for name, info in model.model_fields.items() if _nested(info.annotation)]
-        parts.append(f"\nTables below it: {', '.join(f'`{name}`' for name in nested)}.\n" if nested else "")
-    parts.append(
-        "## Not in this version\n\nThese keys of the language are refused by name until their mechanism is there.\n"
-    )
-    parts.extend(f"- `{key.replace('*', 'NAME')}`: {what}" for key, what in LATER.items())
+        if nested:
+            parts.append(f"Tables below it: {', '.join(f'`{name}`' for name in nested)}.\n")
+    parts.append("## Not in this version\n\nThese are refused by name, never ignored.\n")
+    parts.append("| key | what it would be | instead |\n|---|---|---|")
+    parts.extend(f"| `{key.replace('*', 'NAME')}` | {what} | {_INSTEAD[key]} |" for key, what in LATER.items())
+    parts.extend(f"| `{key}`: `{value}` |  | {instead} |" for (key, value), instead in REFUSED.items())
     parts.append("\n## Environment\n\n| variable | value | default | meaning |\n|---|---|---|---|")
     parts.extend(_row(f"SLUICE_{name.upper()}", info) for name, info in Runtime.model_fields.items())
     parts.extend(_ELSEWHERE)
@@ -87,22 +106,38 @@ def _row(name: str, info: FieldInfo) -> str:
 
 def _default(info: FieldInfo) -> str:
     value = info.get_default(call_default_factory=True, validated_data={})
-    return "" if value is None or value in ((), {}) else f"`{value}`"
+    if value is None or value in ((), {}, ""):
+        return ""
+    if _is_duration(info):
+        return f"`{_duration(value)}`"
+    return f"`{json.dumps(value)}`" if isinstance(value, bool | tuple) else f"`{value}`"
 
 
 def _value(info: FieldInfo) -> str:
     """What may stand there, in words."""
-    schema = info.json_schema_extra
-    if isinstance(schema, dict) and schema.get("type") == "string":
-        return "duration, as `2s`"
     bounds = [
-        f"{sign} {getattr(bound, name):g}"
+        f"{sign} {_duration(limit) if _is_duration(info) else f'{limit:g}'}"
         for bound in info.metadata
         for name, sign in (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-        if isinstance(getattr(bound, name, None), int | float)
+        if isinstance(limit := getattr(bound, name, None), int | float)
     ]
-    text = _type(info.annotation)
+    text = "duration, as `2s`" if _is_duration(info) else _type(info.annotation)
     return f"{text}, {', '.join(bounds)}" if bounds else text
+
+
+def _is_duration(info: FieldInfo) -> bool:
+    """Whether it is the policy's `Seconds`, or may be: those have said what JSON Schema takes them for."""
+    inner = (found for part in get_args(info.annotation) for found in getattr(part, "__metadata__", ()))
+    said = (each.json_schema_extra for each in (info, *inner) if isinstance(each, FieldInfo))
+    return any(isinstance(schema, dict) and schema.get("type") == "string" for schema in said)
+
+
+def _duration(seconds: float) -> str:
+    """As a policy would say it: `15m`, `2s`, `500ms`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if seconds % size == 0 and (seconds or unit == "s"):
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds * 1000:g}ms"
 
 
 def _type(annotation: Any) -> str:
@@ -118,6 +153,7 @@ def _type(annotation: Any) -> str:
     if hasattr(annotation, "__metadata__"):
         return _type(args[0])
     words = {str: "text", SecretStr: "text", int: "whole number", float: "number", bool: "`true`, `false`"}
+    words |= {AwareDatetime: "date and time"}
     return words.get(annotation) or getattr(annotation, "__name__", str(annotation)).lower()
 
 

@@ -63,7 +63,7 @@ def demo(runtime: Runtime, messages: int, seed: int, path: Path, external: bool)
     """Run sample messages through the whole pipeline.
 
     Logs, mail and dialogues. Starts a real Kafka from its jars and a simulated provider, both gone at the end, and
-    ignores your KAFKA_* and OPENAI_* variables unless --external says otherwise. Takes about a minute.
+    ignores your KAFKA_* and OPENAI_* variables unless --external says otherwise. Takes 45 seconds to a minute.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +13,8 @@ from streams.cli.main import cli
 
 SLOW_TO_LOAD = ("agents", "openai", "sklearn", "numpy", "faust", "jgo")
 COLUMNS = 80
+ROOT = Path(__file__).parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
@@ -42,6 +45,12 @@ def test_help_has_an_example_that_calls_the_command(typed: str) -> None:
     example = help_of(typed, ALL[typed]).partition("Example")[2].partition("Options:")[0]
     assert "sluice" in example
     assert typed in example
+
+
+def test_the_readme_lists_every_command_and_every_page() -> None:
+    listed = README.partition("Every command")[2]
+    assert [name for name in cli.list_commands(click.Context(cli)) if f"`{name}" not in listed] == []
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if f"(docs/{page.name})" not in listed] == []
 
 
 @pytest.mark.parametrize("typed", ALL)
