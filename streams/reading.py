@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from processors.items import Ignored, Item
 from processors.normalise.normaliser import Normaliser
+from streams.engine.stage import Forgotten
 from streams.framed import Framed
 from topics.messages import Rejected
 from topics.records import Record, message_id
@@ -54,11 +55,11 @@ class Reading:
 
     async def seen(self, waiting: Waiting) -> Seen:
         """What the record says. Learns what schemas it takes, and reads what comes before it as well: so it waits for
-        no other call. Raises ProviderUnavailable or AccountError where the registry does not tell.
+        no other call. Raises ProviderUnavailable or AccountError where the registry does not tell, and Forgotten.
         """
         while waiting.seen is None:
             if not waiting.queue:
-                return Rejected("internal", "the partition is another worker's now: nobody waits for this")
+                raise Forgotten
             await self._framed.learn(waiting.queue[0].record)
             self._go_on(waiting.queue)
         return waiting.seen

@@ -9,7 +9,7 @@ from processors.errors import AccountError, AnswerError, AnswerRefused, BudgetSp
 from processors.metrics import PAUSED, RETRIED
 from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
-from streams.engine.stage import Joint, Later, Outputs, Together
+from streams.engine.stage import Forgotten, Joint, Later, Outputs, Together
 from topics.catalog import Stage
 from topics.messages import DeadLetterReason, Rejected
 
@@ -35,7 +35,7 @@ class Attempts:
         self._budget_open_at = 0.0  # when the budget that was last told about has money again
 
     async def run(self, later: Later | Joint) -> Outputs | Together:
-        """The Later's outputs, or why the record goes to dead-letters. Raises nothing but cancellation."""
+        """The Later's outputs, or why the record goes to dead-letters. Raises Forgotten and cancellation only."""
         intake = self._intake
         failures = unavailable = 0
         unavailable_since = 0.0
@@ -61,6 +61,8 @@ class Attempts:
                     detail = f"no provider for {now - unavailable_since:.0f} s: {error}; replay it once one answers"
                     return Rejected("attempts_exhausted", detail, failures + unavailable)
                 await self._wait(unavailable, at_least_s=error.retry_after_s)
+            except Forgotten:
+                raise
             except Exception as error:
                 RETRIED.labels(self._stage, type(error).__name__).inc()
                 if isinstance(error, AnswerError):

@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from processors.metrics import IN_FLIGHT
 from streams.engine.attempts import Attempts
-from streams.engine.stage import Joint, Later, Outputs, Together
+from streams.engine.stage import Forgotten, Joint, Later, Outputs, Together
 from streams.engine.tasks import spawn
 from topics.catalog import Stage
 from topics.records import Record
@@ -19,13 +19,20 @@ from topics.records import Record
 class Call:
     """One record's Later, running or ended. Who attaches is told of its end."""
 
-    __slots__ = ("on_end", "outputs", "record", "task")
+    __slots__ = ("anew", "on_end", "outputs", "record", "task")
 
     def __init__(self, record: Record) -> None:
         self.record = record
         self.outputs: Outputs | Together | None = None  # None while it runs
         self.on_end: Callable[[Call], None] | None = None  # None while the partition is between two owners
         self.task: asyncio.Task[None] | None = None
+        self.anew: asyncio.Future[Outputs | Later] = asyncio.get_running_loop().create_future()
+        """What the record's result is in the partition's next life, for a Later that cannot go on there."""
+
+    def attach(self, result: Outputs | Later) -> None:
+        """The record has come again."""
+        if not self.anew.done():
+            self.anew.set_result(result)
 
 
 class Calls:
@@ -69,9 +76,16 @@ class Calls:
 
     async def _run(self, call: Call, later: Later | Joint) -> None:
         try:
-            call.outputs = await self._attempts.run(later)
+            call.outputs = await self._outputs(call, later)
         finally:
             self.in_flight -= 1
             self._gauge.dec()
         if call.on_end is not None:
             call.on_end(call)
+
+    async def _outputs(self, call: Call, later: Later | Joint) -> Outputs | Together:
+        try:
+            return await self._attempts.run(later)
+        except Forgotten:
+            anew = await call.anew  # for ever, unless the record comes again or the call is dropped
+        return await self._attempts.run(anew) if callable(anew) else anew

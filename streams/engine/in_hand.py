@@ -229,6 +229,8 @@ class InHand:
             self._in_flight -= attached.outputs is None
             self._calls.drop(self._partition, record.offset)
             attached = result
+        elif isinstance(attached, Call) and not isinstance(result, Gathering):
+            attached.attach(result)
         self.tracker.begin(record.offset)
         self.waiting += 1
         self.waiting_bytes += _size(record)

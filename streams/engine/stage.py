@@ -73,6 +73,11 @@ class Gathering:
             self._on_ready(self)
 
 
+class Forgotten(Exception):
+    """What a Later was waiting for was dropped by `forget`. If the partition comes back, its record's new result takes
+    its place."""
+
+
 class Stage(Protocol):
     """What a stage does. The engine calls every method on its event loop, for one partition at a time in offset order.
 
@@ -100,7 +105,7 @@ class Stage(Protocol):
         A `Later` may raise BudgetSpent (the record waits, others go on), another AccountError (the engine pauses
         intake and tries again), ProviderUnavailable (tries again after a growing delay, within
         PROVIDER_OUTAGE_SECONDS_MAX) and AnswerError or any Exception (tries again ATTEMPTS_MAX times in all, then
-        dead-letters). Cancelled, it leaves nothing behind.
+        dead-letters). It raises Forgotten where it cannot go on after `forget`. Cancelled, it leaves nothing behind.
         """
         ...
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import pytest
 from aiokafka.structs import TopicPartition
 
 from streams.engine.attempts import Attempts
@@ -15,7 +16,7 @@ from streams.engine.in_hand import InHand
 from streams.engine.intake import Intake
 from streams.engine.outbox import Outbox, Sealed
 from streams.engine.settings import EngineSettings
-from streams.engine.stage import Later, Outputs
+from streams.engine.stage import Forgotten, Later, Outputs
 from streams.engine.tracker import Tracker
 from tests.fakes import ManualClock, settle
 from tests.unit.engine.fakes import FakeProducer
@@ -239,6 +240,43 @@ async def test_a_second_life_attaches_to_the_calls_of_the_first_and_keeps_what_t
         assert await second.published() == [0]
         assert stage.begun == [0, 1, 2], "none of them twice"
         assert await first.published() == [1], "what was ready when it failed, and nothing that ended later"
+
+
+@pytest.mark.parametrize("is_slow_again", [True, False])
+@pytest.mark.parametrize("wakes", ["before the record comes again", "after it"])
+async def test_a_call_that_cannot_go_on_in_a_second_life_gives_what_the_record_comes_to_there(
+    wakes: str, is_slow_again: bool
+) -> None:
+    class Forgetting(FakeStage):
+        def _later(self, offset: int) -> Later:
+            async def later() -> Outputs:
+                self.begun.append(offset)
+                if len(self.begun) > 1:
+                    return outputs(offset)
+                await self.slow[offset].wait()
+                raise Forgotten
+
+            return later
+
+    stage = Forgetting({0})
+    woken = stage.slow[0]
+    async with maker(stage) as make:
+        first = await make()
+        first.in_hand.take(records(0))
+        await settle()
+        first.in_hand.let_go()
+        if not is_slow_again:
+            stage.slow.clear()
+        if wakes != "after it":
+            woken.set()
+            await settle()
+        second = await make()
+        second.in_hand.take(records(0))
+        woken.set()
+        await settle()
+        assert await second.published() == [0]
+        assert len(stage.begun) == 1 + is_slow_again
+        assert second.in_hand.waiting == 0
 
 
 async def test_done_and_open_records_that_alternate_are_recalled_and_taken_in_their_order() -> None:
