@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -17,7 +18,7 @@ from aiokafka.errors import KafkaError
 from processors.clock import Clock
 from processors.errors import ConfigurationError
 from processors.policy import Policy
-from processors.quality.standing import UNPROVEN, Standing
+from processors.quality.standing import UNPROVEN, Standing, claim_of
 from streams import topics_admin
 from streams.brokers import Brokers
 from streams.quality_records import Newest
@@ -70,10 +71,11 @@ async def _follow(brokers: Brokers, topics: Sequence[str], reader: Reader, settl
         consumer = _consumer(brokers)
         try:
             await consumer.start()
+            ends = await _ends(consumer, topics)
             await topics_admin.assign(consumer, topics, from_beginning=True)
             for partition, offset in positions.items():
                 consumer.seek(partition, offset)
-            await _to_end(consumer, reader, positions)
+            await _to_end(consumer, reader, positions, ends)
             await reader.settle()
             settled.set()
             while True:
@@ -94,8 +96,9 @@ async def read_whole(brokers: Brokers, topics: Sequence[str], take: Callable[[Se
     consumer = _consumer(brokers)
     try:
         await consumer.start()
+        ends = await _ends(consumer, topics)
         await topics_admin.assign(consumer, topics, from_beginning=True)
-        await _to_end(consumer, _Taking(take), {})
+        await _to_end(consumer, _Taking(take), {}, ends)
     finally:
         await consumer.stop()
 
@@ -137,9 +140,20 @@ def _consumer(brokers: Brokers) -> AIOKafkaConsumer:
     )
 
 
-async def _to_end(consumer: AIOKafkaConsumer, reader: Reader, positions: dict[TopicPartition, int]) -> None:
-    """Up to what is committed now. Raises TimeoutError where no record comes for SHARED_SILENCE_SECONDS_MAX."""
-    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(list(consumer.assignment()))
+async def _ends(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> Mapping[TopicPartition, int]:
+    """What is committed now. Asked before anything is fetched: a broker answers in turn, and a fetch of what is not
+    there yet takes SHARED_FETCH_WAIT_MS."""
+    ends: Mapping[TopicPartition, int] = await consumer.end_offsets(await topics_admin.partitions(consumer, topics))
+    return ends
+
+
+async def _to_end(
+    consumer: AIOKafkaConsumer,
+    reader: Reader,
+    positions: dict[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+) -> None:
+    """Up to `ends`. Raises TimeoutError where no record comes for SHARED_SILENCE_SECONDS_MAX."""
     silent_polls = 0
     while any([await consumer.position(partition) < end for partition, end in ends.items()]):
         silent_polls = 0 if await _poll(consumer, reader, positions) else silent_polls + 1
@@ -163,20 +177,20 @@ async def _poll(consumer: AIOKafkaConsumer, reader: Reader, positions: dict[Topi
 class Standings:
     """What may be answered below its reference in each stream, now.
 
-    UNPROVEN until a certificate is there for the stream's policy as this worker has it, after the certificate's end,
-    and while an operator has switched the stream off.
+    UNPROVEN until a certificate is there for the stream's policy and claim as this worker has them, after the
+    certificate's end, and while an operator has switched the stream off.
     """
 
     def __init__(self, policy: Policy, clock: Clock, on_change: Callable[[str, Standing], None]) -> None:
         self._clock = clock
         self._on_change = on_change
         self._newest = Newest()
-        self._versions = _versions(policy)
+        self._wanted = wanted(policy)
         self._told: dict[str, Standing] = {}
 
     def adopt(self, policy: Policy) -> None:
         """Another policy; what changes by it is told at once."""
-        self._versions = _versions(policy)
+        self._wanted = wanted(policy)
         self._tell()
 
     def standing(self, stream: str) -> Standing:
@@ -184,13 +198,13 @@ class Standings:
         certificate, order = self._newest.certificates.get(stream), self._newest.orders.get(stream)
         if order is not None and order.off:
             return Standing(off=True)
-        if certificate is None or certificate.policy_version != self._versions.get(stream):
+        if certificate is None or (certificate.policy_version, certificate.claim) != self._wanted.get(stream):
             return UNPROVEN
         standing = certificate.standing
         ends_ms = standing.expires_at_ms
         if ends_ms is not None and ends_ms <= self._clock.time() * 1000:
-            return Standing(candidate=standing.candidate)
-        return standing
+            return Standing(candidate=standing.candidate, candidate_model=standing.candidate_model)
+        return replace(standing, coin=certificate.coin)
 
     def take(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -200,7 +214,7 @@ class Standings:
         self._tell()
 
     def _tell(self) -> None:
-        for stream in self._versions:
+        for stream in self._wanted:
             standing = self.standing(stream)
             if self._told.get(stream, UNPROVEN) != standing:
                 self._told[stream] = standing
@@ -218,8 +232,13 @@ async def follow_quality(
         yield standings
 
 
-def _versions(policy: Policy) -> Mapping[str, str]:
-    return {name: stream.version for name, stream in policy.streams.items() if stream.quality is not None}
+def wanted(policy: Policy) -> Mapping[str, tuple[str, str]]:
+    """By stream what a certificate has to be for: policy version and claim."""
+    return {
+        name: (stream.version, claim_of(stream.quality))
+        for name, stream in policy.streams.items()
+        if stream.quality is not None
+    }
 
 
 # --- students ---------------------------------------------------------------------------------------

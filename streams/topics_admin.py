@@ -180,14 +180,18 @@ async def assign(consumer: AIOKafkaConsumer, topics: Sequence[str], *, from_begi
 
     Raises ConfigurationError where a topic is missing.
     """
+    consumer.assign(await partitions(consumer, topics))
+    await (consumer.seek_to_beginning() if from_beginning else consumer.seek_to_end())
+
+
+async def partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    """All partitions of `topics`. Raises ConfigurationError where a topic is missing."""
     cluster = await consumer._client.fetch_all_metadata()
     if missing := [topic for topic in topics if not cluster.partitions_for_topic(topic)]:
         raise ConfigurationError(
             f"topic {', '.join(missing)} is missing on the broker: `sluice topics apply` creates what Sluice owns"
         )
-    assigned = [TopicPartition(topic, p) for topic in topics for p in sorted(cluster.partitions_for_topic(topic))]
-    consumer.assign(assigned)
-    await (consumer.seek_to_beginning() if from_beginning else consumer.seek_to_end())
+    return [TopicPartition(topic, p) for topic in topics for p in sorted(cluster.partitions_for_topic(topic))]
 
 
 @asynccontextmanager
