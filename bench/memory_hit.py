@@ -1,5 +1,6 @@
 """What a message costs that memory decides: from the record as it was read to one that is ready to be written."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +9,7 @@ import orjson
 
 from bench import messages
 from bench.cost import compare
-from bench.remembered import STREAM, Remembered, remember, remembered
+from bench.remembered import STREAM, Remembered, recalled, remember, remembered
 from bench.result import Result
 from processors.items import Item
 from topics.catalog import Names
@@ -33,6 +34,7 @@ def run(seconds: float = 2.0) -> Result:
         "orjson.dumps of a dict (the floor)": _each(orjson.dumps, dicts),
         "one by one: Triage.free, no reading": _each(known.triage.free, items),
         "TriageStage.take: raw log line": _taking(known),
+        "TriageStage.take: raw log line, by template": _taking(asyncio.run(recalled(_BYTES_EACH))),
     }
     for shape, records in messages.by_shape().items():
         if shape != "raw log line":

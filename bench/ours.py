@@ -13,7 +13,7 @@ from typing import Literal
 
 from bench import messages
 from bench.peers.job import CALL_SECONDS, CONCURRENCY, Memory, Task
-from bench.remembered import remembered
+from bench.remembered import recalled, remembered
 from local import pointing
 from local.demo import policy as demo_policy
 from processors.asking import Ask
@@ -84,7 +84,7 @@ async def main(task: Task) -> None:
     names = Names(task.output.removesuffix(DECISIONS.name))
     async with _stage(task, names) as stage:
         settings = EngineSettings()
-        if task.mode not in ("ready", "triage"):
+        if task.mode not in ("ready", "triage", "templates"):
             settings = EngineSettings(in_flight_records_max=CONCURRENCY // task.partitions)
         engine = Engine(
             stage,
@@ -109,6 +109,8 @@ async def _stage(task: Task, names: Names) -> AsyncIterator[Stage]:
             yield Answering(Memory(task.memory), task.output)
         case "triage":
             yield remembered(_BYTES_EACH).stage(names, task.input)
+        case "templates":
+            yield (await recalled(_BYTES_EACH)).stage(names, task.input)
         case "none" | "key" as order:
             yield Answering(Memory(task.memory), task.output, order=order, call=_wait)
         case "http":

@@ -1,33 +1,70 @@
-"""Triage of a demo stream with the answer to every sample in memory: no model is ever asked."""
+"""Triage of a demo stream with the answer to every sample in memory: no model is asked while it is measured."""
 
+import asyncio
 import random
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import orjson
+
 from bench import messages
 from local.demo import policy as demo_policy
 from local.drive import Fed
+from processors import answer_form
 from processors.asking import Answer, Ask
 from processors.clock import SystemClock
 from processors.items import Item
 from processors.memory import Keys, Memory
 from processors.normalise.normaliser import Normaliser, normaliser_for
+from processors.policy import Quality
+from processors.quality.standing import Standing
 from processors.triage import Triage
 from streams.stages import TriageStage
 from topics.catalog import Names
-from topics.messages import Verdict
+from topics.limits import TEMPLATE_ANSWERS_MIN
+from topics.messages import Tokens, Verdict
 
 STREAM = "logs"
 _LABELS = {"logs": "routine", "emails": "order", "dialogues": "service"}  # none of them climbs
 _TIMES = 12  # that a raw line is written, each at another time by another process
 _CLOCK = re.compile(rb"\d\d:\d\d:\d\d(?:[.,]\d+)?")
+_PARAMETER = re.compile(rb"(?<![\d:])\d{2,}(?![\d:])")  # numbers that are no time
+_CONTROL = re.compile(r"Sluice check \d+: answer (\w+)")
+_HEAD_BYTES = 40  # where a line has its date
 _PROCESS = re.compile(rb"(?<=\[)\d+(?=\]:)|(?<= )\d+(?= - \[)")
 
 
 class _Unasked:
     async def ask(self, ask: Ask) -> Answer:
         raise AssertionError(f"a memory hit asks no model, and this one was asked: {ask.input[:200]}")
+
+
+class _Surely:
+    """Answers every message with the same label, and controls as they want it."""
+
+    def __init__(self, code: str) -> None:
+        self._answer = f"{code}{answer_form.PERCENT_MAX}"
+
+    async def ask(self, ask: Ask) -> Answer:
+        answers = [
+            key + control[1] if (control := _CONTROL.fullmatch(text)) else key + self._answer
+            for key, text in orjson.loads(ask.input).items()
+        ]
+        return Answer(
+            text=orjson.dumps({"answers": [_object(answer) for answer in answers]}).decode(),
+            model="none",
+            tokens=Tokens(input=0, cached=0, output=0),
+            cost_usd_micros=0,
+            call_id="",
+            latency_ms=0.0,
+            complete=True,
+        )
+
+
+def _object(answer: str) -> dict[str, object]:
+    """As the demo's logs are answered: they have fields."""
+    return {"verdict": answer, "fields": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +126,46 @@ def remember(stream_name: str, given: Iterable[Fed]) -> Remembered:
                 continue
         records.append(record)
     return Remembered(tuple(records), normaliser, triage)
+
+
+async def recalled(bytes_each: int) -> Remembered:
+    """Raw log lines of that length that template memory decides, of a stream that promises a quality: no text comes
+    twice, its numbers differ. The certificate is handed to the stage; coins are tossed, and all spare an audit."""
+    policy = demo_policy.load()
+    quality = Quality(reference="nano-single", max_disagreement=0.02)
+    stream = policy.streams[STREAM].model_copy(update={"quality": quality, "batch": 1})
+    policy = policy.model_copy(update={"streams": {STREAM: stream}})
+    model = _Surely(answer_form.label_codes(stream.labels)[_LABELS[STREAM]])
+    rng = random.Random(messages.SEED)
+    normaliser = normaliser_for(STREAM, stream)
+    triage = Triage(
+        STREAM, stream, policy, model, clock=SystemClock(), rng=random.Random(messages.SEED), memory=Memory()
+    )
+    assert triage.referee is not None, "the stream promises a quality"
+    timestamp_ms = messages.samples()[0].timestamp_ms
+    lines = enumerate(messages.lines(bytes_each))
+    once = [Fed(STREAM, 0, offset, timestamp_ms, host, line) for offset, (host, line) in lines]
+    versions: set[str] = set()  # of memory, as the audits name it
+    for _ in range(TEMPLATE_ANSWERS_MIN + 1):
+        read = [normaliser.read(_with_other_numbers(record, rng)) for record in once]
+        asked = [triage.ask(item) for item in read if isinstance(item, Item)]
+        for audit in (triaged.audit for triaged in await asyncio.gather(*asked)):
+            versions |= {shadow.version for shadow in audit.shadows if shadow.rule == "free"} if audit else set()
+    (version,) = versions
+    triage.referee.adopt(Standing(free_version=version, free_score_min=0.5, audit_probability=0.0))
+    records: dict[str, Fed] = {}  # by the text that exact memory would know
+    for record in (_with_other_numbers(record, rng) for record in once for _ in range(_TIMES)):
+        item = normaliser.read(record)
+        triaged = triage.free(item) if isinstance(item, Item) else None
+        if isinstance(item, Item) and triaged is not None and triaged.decision.decided_by == "memory":
+            records.setdefault(item.memory_text, replace(record, offset=len(records)))
+    return Remembered(tuple(records.values()), normaliser, triage)
+
+
+def _with_other_numbers(record: Fed, rng: random.Random) -> Fed:
+    value = record.value or b""
+    head, rest = value[:_HEAD_BYTES], value[_HEAD_BYTES:]
+    return replace(record, value=head + _PARAMETER.sub(lambda number: _digits(number[0], rng), rest))
 
 
 def _written_again(normaliser: Normaliser, record: Fed, rng: random.Random) -> Fed:

@@ -17,7 +17,7 @@ from bench.kafka import Topic
 from bench.observed import Failed, Observed
 from bench.peers.job import Task
 from bench.programs import Command
-from bench.remembered import remembered
+from bench.remembered import recalled, remembered
 from local.jars import Say
 from local.kafka import LocalKafka
 from topics.catalog import DECISIONS
@@ -48,6 +48,7 @@ class Line:
     mode: str
     guarantee: Literal["exactly once", "at least once", "at most once"]
     messages: int
+    by_template: bool = False  # no text comes twice: only its template was seen before
 
 
 class Trials:
@@ -58,7 +59,7 @@ class Trials:
         self.work = work  # a directory for what a program keeps
         self._say = say
         self._runs = 0
-        self._inputs: dict[tuple[int, int], Topic] = {}
+        self._inputs: dict[tuple[int, int, bool], Topic] = {}
         self._values = [record.value or b"" for record in remembered(BYTES_EACH).records]
         self._memory = work / "memory.json"
         self._memory.write_bytes(orjson.dumps({value.decode(): _VERDICT for value in self._values}))
@@ -80,7 +81,7 @@ class Trials:
         self._runs += 1
         name = f"{line.name}, {partitions} partition{'s'[: partitions > 1]}"
         output = Topic(f"bench.{self._runs}.{DECISIONS.name}", partitions)
-        source = self._input(partitions, line.messages)
+        source = self._input(partitions, line)
         asyncio.run(kafka.create(self._brokers, output))
         task = Task(line.mode, self._brokers, source.name, output.name, self._memory, partitions)
         try:
@@ -95,12 +96,16 @@ class Trials:
         self._say(f"{name}: {done.per_s:,.0f} messages/s")
         return done
 
-    def _input(self, partitions: int, messages: int) -> Topic:
-        """The records of all lines of that many messages."""
-        if (partitions, messages) not in self._inputs:
-            topic = Topic(f"bench.in.{partitions}.{messages}", partitions)
+    def _input(self, partitions: int, line: Line) -> Topic:
+        """The records of all lines that read as many of the same kind."""
+        like = partitions, line.messages, line.by_template
+        if like not in self._inputs:
+            topic = Topic(f"bench.in.{len(self._inputs)}", partitions)
             asyncio.run(kafka.create(self._brokers, topic))
-            records = zip(cycle(_KEYS), cycle(self._values), strict=False)
-            asyncio.run(kafka.fill(self._brokers, topic, islice(records, messages)))
-            self._inputs[partitions, messages] = topic
-        return self._inputs[partitions, messages]
+            values = self._values
+            if line.by_template:
+                values = [record.value or b"" for record in asyncio.run(recalled(BYTES_EACH)).records]
+            records = zip(cycle(_KEYS), cycle(values), strict=False)
+            asyncio.run(kafka.fill(self._brokers, topic, islice(records, line.messages)))
+            self._inputs[like] = topic
+        return self._inputs[like]

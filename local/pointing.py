@@ -3,10 +3,12 @@
 from typing import get_args
 
 from processors.gateway.prices import BUILT_IN
+from processors.gateway.routes import DECISIONS_MODEL
 from processors.policy import KafkaSecurity, Policy, Provider, Tiers, TierSettings
 from topics.messages import Lane, Tier
 
 _SIMULATED = "simulated"
+_CHOOSING = "simulated-decisions"  # the same by its Decisions API, where the policy asks nano by that
 _IN_THE_CLEAR = KafkaSecurity(protocol="PLAINTEXT")  # said, so that the caller's KAFKA_* are not asked
 
 
@@ -26,13 +28,18 @@ def at_models(policy: Policy) -> Policy:
 
     def tier(name: Tier) -> TierSettings:
         chosen = policy.tiers.of(name)
+        if policy.providers[chosen.provider].api == "decisions":
+            return chosen.model_copy(update={"provider": _CHOOSING, "model": DECISIONS_MODEL})
         model = chosen.model if chosen.model in BUILT_IN else Tiers().of(name).model
         return chosen.model_copy(update={"provider": _SIMULATED, "model": model})
 
     lanes: tuple[Lane, ...] = get_args(Lane)
     provider = Provider(base_url="${OPENAI_BASE_URL}", api_key_env="OPENAI_API_KEY", api="responses", lanes=lanes)
     tiers = Tiers(nano=tier("nano"), mini=tier("mini"), flagship=tier("flagship"))
-    return policy.model_copy(update={"providers": {_SIMULATED: provider}, "tiers": tiers, "notify": ()})
+    providers = {_SIMULATED: provider}
+    if tiers.nano.provider == _CHOOSING:
+        providers[_CHOOSING] = provider.model_copy(update={"api": "decisions", "lanes": None})
+    return policy.model_copy(update={"providers": providers, "tiers": tiers, "notify": ()})
 
 
 def under(policy: Policy, prefix: str) -> Policy:

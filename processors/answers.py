@@ -48,13 +48,19 @@ class Answers:
         }
 
     def read(
-        self, text: str, keys: Sequence[str], control: Control | None, model: str
+        self,
+        text: str,
+        keys: Sequence[str],
+        control: Control | None,
+        model: str,
+        sure: Mapping[str, float] | None = None,
     ) -> Sequence[Verdict | NoVerdict]:
         """One result a key but the control's, in the order of `keys` (the order of the call). No verdict at all where
         `control` is wrong or missing.
 
         An item counts by its key, and only in its place among the others: two that changed places may have changed
-        answers, too. Items with other keys answer nothing and are dropped.
+        answers, too. Items with other keys answer nothing and are dropped. A probability in `sure`, by key, counts
+        instead of the stated percentage, but for the control's.
         """
         asked = [key for key in keys if control is None or key != control.key]
         try:
@@ -76,7 +82,8 @@ class Answers:
                 detail = f"every message was answered as the control, {control.answer}"
                 return [NoVerdict("sentinel", detail)] * len(asked)
         in_place = _in_place(list(found), keys)
-        return [self._one(found.get(key, []), key, key in in_place, model) for key in asked]
+        sure = sure or {}
+        return [self._one(found.get(key, []), key, key in in_place, model, sure.get(key)) for key in asked]
 
     def _found(self, item: object) -> "_Found | None":
         """What one item of the answer says; None where it does not even say about which message."""
@@ -86,23 +93,25 @@ class Answers:
             return None
         return _Found(written[: answer_form.KEY_CHARS], written, rest)
 
-    def _one(self, found: "Sequence[_Found]", key: str, in_place: bool, model: str) -> Verdict | NoVerdict:
+    def _one(
+        self, found: "Sequence[_Found]", key: str, in_place: bool, model: str, sure: float | None
+    ) -> Verdict | NoVerdict:
         match found:
             case []:
                 return NoVerdict("missing", f"no answer has the key {key}")
             case [one] if in_place:
-                return self._verdict(one, model)
+                return self._verdict(one, model, sure)
             case [_]:
                 return NoVerdict("invalid", f"the answer to {key} is out of order")
         return NoVerdict("invalid", f"{len(found)} answers have the key {key}")
 
-    def _verdict(self, found: "_Found", model: str) -> Verdict | NoVerdict:
+    def _verdict(self, found: "_Found", model: str, sure: float | None) -> Verdict | NoVerdict:
         try:
             form = self._form.fullmatch(found.written)
             if form is None or form[2] not in self._labels:
                 known = ", ".join(f"{code} {name}" for code, name in self._labels.items())
                 raise _Invalid("the answer", found.written, f"a key, a code ({known}) and two digits")
-            label, confidence = self._labels[form[2]], int(form[3]) / 100
+            label, confidence = self._labels[form[2]], int(form[3]) / 100 if sure is None else sure
             return Verdict(
                 tier=self._tier,
                 label=label,

@@ -1,10 +1,20 @@
 """The seam between whoever needs a model's answer and the gateway that gets it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from topics.messages import Lane, Tier, Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """An ask about labels alone, for APIs whose models choose and do not write: each text has one of the labels."""
+
+    instructions: str  # those of the ask, without the form in which an answer is written
+    keys: Sequence[str]  # of the texts in the input, in their order
+    codes: Sequence[str]  # of the labels, whose meanings are in the instructions
+    control: str | None = None  # the key whose text asks for a code and two digits (processors/controls.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +30,7 @@ class Ask:
     schema_name: str
     schema: Mapping[str, Any]  # JSON Schema, strict: every field required, no others
     max_output_tokens: int
+    choices: Choices | None = None  # the same as a choice, where labels are all that is asked for
     messages: int = 1  # how many messages it is about, for the spend record
     cache_key: str | None = None
     deadline_s: float | None = None  # from now until the answer is of use; None: now
@@ -28,6 +39,7 @@ class Ask:
     """Message id → what the caller has to know to read its part of the answer, as the item's id in the prompt. The
     batch lane finds the answer again by any of these ids, and gives all of this back with it, in this order."""
     note: str = ""  # as much of what else is needed to read the answer; given back with it, at most 512 characters
+    model: str | None = None  # in the place of the tier's, at its server; `ask` alone takes it. None: the tier's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +56,8 @@ class Answer:
     lane: Lane = "realtime"  # that was billed
     about: Mapping[str, str] = field(default_factory=dict)  # of the ask that it answers
     note: str = ""  # of the same
+    sure: Mapping[str, float] = field(default_factory=dict)
+    """Key of a text → the probability of its label, where the provider gives one: from 0 to 1, not calibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

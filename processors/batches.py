@@ -3,6 +3,9 @@
 How many travel together, and how long the first waits for company, is the controller's to say (processors/batching.py).
 Whatever came in the same turn of the event loop is at hand, and companions are drawn from it at random. Where no call
 is free when a batch should leave, it goes on filling until one is. Messages of different tenants never share a call.
+
+Each call has a control, which fails where a text dictates the answers. A message alone has none, because it could
+dictate nothing but its own answer, unless the stream promises a quality: then others would learn from it.
 """
 
 import asyncio
@@ -56,6 +59,7 @@ class Batches:
         self._waiting: dict[str, _Waiting] = {}  # by tenant
         self._calls = asyncio.Semaphore(TRIAGE_CALLS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._controlled_alone = stream.quality is not None
         self._sizes = BATCH_MESSAGES.labels(name)
 
     def put(self, item: Item, *, alone: bool = False) -> Question:
@@ -165,8 +169,9 @@ class Batches:
         for question in questions:
             question.cancel_when_dropped(task, questions)
         self._sizes.observe(len(questions))
+        control_alone = self._controlled_alone and not questions[0].suspect
         try:
-            reply = await self._nano.call([question.item for question in questions])
+            reply = await self._nano.call([question.item for question in questions], control_alone=control_alone)
         except (AccountError, ProviderUnavailable):
             raise  # says nothing about the messages
         except Exception as error:
@@ -177,8 +182,7 @@ class Batches:
                 log.warning("a batch of stream %s failed; its messages are asked alone", self._name, exc_info=error)
             self._again(questions, "refused" if isinstance(error, AnswerError) else "error")
             return
-        tokens = reply.tokens.input + reply.tokens.output
-        self.controller.called(len(questions), reply.latency_s, reply.fixed_share, tokens, self._clock.monotonic())
+        self.controller.called(len(questions), reply.latency_s, reply.fixed_share)
         self._settle(questions, reply)
 
     def _settle(self, questions: list[Question], reply: Reply) -> None:
@@ -186,7 +190,7 @@ class Batches:
             question.charge(reply.tokens, reply.cost_usd_micros)
             if isinstance(verdict, Verdict):
                 question.settle(verdict, len(questions))
-            elif len(questions) == 1:
+            elif len(questions) == 1 and verdict.why != "sentinel":
                 question.fail(AnswerInvalid(f"stream {self._name}: {verdict.detail}"))
             else:
                 self._again([question], verdict.why)

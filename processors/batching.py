@@ -2,7 +2,7 @@
 
 The size doubles and halves by what is measured. It grows while what is paid once a call (instructions, schema, control)
 is a share of the bill worth dividing, and no further, because long batches are answered worse. It shrinks where calls
-take too much of the deadline, and stays under what the audits by size object to. A provider's limits can ask for more.
+take too much of the deadline, and never exceeds what audits allow.
 
 It does not flap: each wish has to come up in eight calls in a row, and of every pair of bounds the one for growing is
 so far from the one for shrinking that a doubling cannot lead from one across the other. With b messages a call the
@@ -12,7 +12,6 @@ Pure: times are arguments, in seconds.
 """
 
 import math
-from collections.abc import Mapping
 
 from topics.limits import BATCH_LINGER_SECONDS_MAX, BATCH_MESSAGES_MAX
 
@@ -22,12 +21,9 @@ _SHARE_SHRINKS = 0.04  # under it halving costs less than 4%, and half as many a
 _LATENCY_GROWS = 0.3  # of the deadline
 _LATENCY_SHRINKS = 0.6
 _LATENCY_OF_DOUBLE = 1.6  # times that of half the size, until calls of the new size tell: a part does not grow with it
-_LIFTED = 0.75  # of the bound: an audited size that was vetoed has to come down so far
 _VOTES = 8  # calls in a row that want the same
 _SMOOTHING = 0.1  # of measured latency: the last ten calls
 _LATENCY_FIRST_S = 0.5  # of a call, before one was measured
-_LIMIT_GROWS = 0.8  # of the provider's requests or tokens a minute
-_LIMIT_SHRINKS = 0.3  # of the requests: twice as many then still fit
 
 _LINGER_SHARE = 1 / 3  # of the deadline, at most
 _LINGER_SHARE_MIN = 1 / 20  # however long calls take: without company they would cost several times as much
@@ -46,10 +42,9 @@ class Controller:
         self._deadline_s = deadline_s
         self._fixed = fixed
         self._size = fixed or _FIRST
-        self._vetoed: set[int] = set()
+        self._ceiling = BATCH_MESSAGES_MAX if fixed is None else fixed
         self._votes = 0  # for growing where above zero, for shrinking below
         self._latency_s = _LATENCY_FIRST_S
-        self._requests_per_minute = self._tokens_per_minute = math.inf
         self._arrivals = 0
         self._began_s = self._arrived_at_s = 0.0
         self._recent = 0.0  # arrivals, fading
@@ -58,7 +53,7 @@ class Controller:
     @property
     def size(self) -> int:
         """Messages in one call, at most."""
-        return self._size
+        return min(self._size, self._ceiling)
 
     def arrived(self, now_s: float) -> None:
         """A message came that has to be asked about."""
@@ -78,14 +73,12 @@ class Controller:
 
     def leaves_at_s(self, first_s: float, last_s: float) -> float:
         """When a batch leaves that is not full: its first message came at `first_s`, its last at `last_s`."""
-        if self._size == 1 or not self._waits:
+        if self.size == 1 or not self._waits:
             return first_s
         quiet_s = max(_QUIET_SECONDS_MIN, self._allowed_s * _QUIET_SHARE)
         return min(first_s + self._allowed_s, last_s + quiet_s)
 
-    def called(
-        self, messages: int, latency_s: float, fixed_share: float, tokens_a_message: float, now_s: float
-    ) -> None:
+    def called(self, messages: int, latency_s: float, fixed_share: float) -> None:
         """What a call about `messages` told. `fixed_share`: of its bill, what does not grow with the messages.
 
         Calls about fewer than half of the size left early, and say nothing about it.
@@ -93,7 +86,7 @@ class Controller:
         self._latency_s += _SMOOTHING * (latency_s - self._latency_s)
         if self._fixed is not None or 2 * messages < self._size:
             return
-        wish = self._wish(_at_size(fixed_share, messages, self._size), self.rate(now_s) * 60, tokens_a_message)
+        wish = self._wish(_at_size(fixed_share, messages, self.size))
         self._votes = self._votes + wish if wish * self._votes > 0 else wish
         if abs(self._votes) == _VOTES:
             grows = self._votes > 0
@@ -101,42 +94,22 @@ class Controller:
             self._latency_s *= _LATENCY_OF_DOUBLE if grows else 1 / _LATENCY_OF_DOUBLE  # else it shrinks on old news
             self._votes = 0
 
-    def audited(self, disagreement_by_size: Mapping[int, float], max_disagreement: float) -> None:
-        """How often answers of batches of so many messages differed from the same asked alone. Sizes from the first
-        that differs more than `max_disagreement` on are vetoed, until it differs clearly less."""
-        if self._fixed is not None:
-            return
-        for size, share in disagreement_by_size.items():
-            if share > max_disagreement:
-                self._vetoed.add(size)
-            elif share <= max_disagreement * _LIFTED:
-                self._vetoed.discard(size)
-        while self._size > self._ceiling:
+    def at_most(self, size: int | None) -> None:
+        """The largest size that audits allow, also of one that the policy names. None: any."""
+        allowed = self._fixed or BATCH_MESSAGES_MAX
+        self._ceiling = allowed if size is None else max(1, min(size, allowed))
+        while self._fixed is None and self._size >= 2 * self._ceiling:
             self._size //= 2
             self._votes = 0
 
-    def limited(self, requests_per_minute: float = math.inf, tokens_per_minute: float = math.inf) -> None:
-        """The provider's limits, as far as they are known: where they are short, larger batches make more of them."""
-        self._requests_per_minute = requests_per_minute
-        self._tokens_per_minute = tokens_per_minute
-
-    def _wish(self, fixed_share: float, messages_per_minute: float, tokens_a_message: float) -> int:
+    def _wish(self, fixed_share: float) -> int:
         """1 to grow, -1 to shrink, 0 to stay."""
         of_deadline = self._latency_s / self._deadline_s
-        of_requests = messages_per_minute / self._size / self._requests_per_minute
-        of_tokens = messages_per_minute * tokens_a_message / self._tokens_per_minute
-        short = of_requests > _LIMIT_GROWS or (of_tokens > _LIMIT_GROWS and fixed_share > _SHARE_SHRINKS / 2)
-        if 2 * self._size <= self._ceiling and of_deadline < _LATENCY_GROWS and (short or fixed_share > _SHARE_GROWS):
+        if self._size < self._ceiling and of_deadline < _LATENCY_GROWS and fixed_share > _SHARE_GROWS:
             return 1
-        room = of_requests < _LIMIT_SHRINKS and of_tokens < _LIMIT_GROWS
-        if self._size > 1 and room and (of_deadline > _LATENCY_SHRINKS or fixed_share < _SHARE_SHRINKS):
+        if self._size > 1 and (of_deadline > _LATENCY_SHRINKS or fixed_share < _SHARE_SHRINKS):
             return -1
         return 0
-
-    @property
-    def _ceiling(self) -> int:
-        """The largest size that is allowed: one is never vetoed."""
-        return max(1, min((BATCH_MESSAGES_MAX, *(size - 1 for size in self._vetoed))))
 
     @property
     def _allowed_s(self) -> float:

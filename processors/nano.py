@@ -2,9 +2,9 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from processors import answer_form
+from processors import answer_form, controls
 from processors.answers import Answers, NoVerdict
 from processors.asking import Model
 from processors.clock import Clock, SystemClock
@@ -13,8 +13,7 @@ from processors.items import Item
 from processors.output_room import OutputRoom
 from processors.policy import Stream
 from processors.prefix import CACHED_PRICE, Prefix
-from processors.prompt import Example, Prompt
-from topics.limits import EXAMPLES_MAX
+from processors.prompt import Prompt
 from topics.messages import Tier, Tokens, Verdict
 
 _OUTPUT_PRICE = 6.0  # of an output token beside one of input, with every model of the vendor (5 to 6.25)
@@ -44,25 +43,24 @@ class Nano:
         tier: Tier = "nano",
         *,
         clock: Clock | None = None,
+        asks: str | None = None,
     ) -> None:
+        """`asks`: another model in the place of the tier's."""
         self._prompt = Prompt(name, stream, tier)
         self._answers = Answers(stream, tier)
         self._codes = tuple(self._prompt.codes.values())
         self._room = OutputRoom(self._prompt.item_tokens)
-        self._prefix = Prefix(f"{stream.version}.{name}"[:48], self._prompt.prefix_bytes, f"{rng.getrandbits(16):04x}.")
-        self._examples: tuple[Example, ...] = ()
+        key = f"{stream.version}.{name}"[:48]
+        salt = f"{rng.getrandbits(16):04x}."
+        self._prefix = Prefix(key, self._prompt.prefix_bytes, self._prompt.filled_bytes, salt)
         self._model = model
+        self._asks = asks
         self.rng = rng
         self._clock = clock or SystemClock()
 
-    def show(self, examples: Sequence[Example]) -> None:
-        """Messages whose labels are known, to fill the prefix with where that makes calls cheaper: once a few calls
-        were measured, and for as long as the provider finds the prefix in its cache. They are shown with every
-        tenant's messages, and their texts must give no orders (processors.injection)."""
-        self._examples = tuple(examples[:EXAMPLES_MAX])
-
-    async def call(self, items: Sequence[Item]) -> Reply:
-        """Asks about `items`, all of one tenant. Two or more get a control: where it fails, no answer counts.
+    async def call(self, items: Sequence[Item], *, control_alone: bool = False) -> Reply:
+        """Asks about `items`, all of one tenant. Two or more get a control, and one where `control_alone`: where it
+        fails, no answer counts.
 
         Raises what Model.ask raises.
         """
@@ -70,30 +68,29 @@ class Nano:
         order = self.rng.sample(range(len(items)), len(items))
         texts = [(keys[number], items[number].text) for number in order]
         control = None
-        if len(items) > 1:
-            percent = self.rng.randint(0, answer_form.PERCENT_MAX)
+        if control_alone or len(items) > 1:
+            percent = self.rng.randint(0, controls.PERCENT_MAX)
             control = Control(control_key, self.rng.choice(self._codes), percent)
-            texts.insert(self.rng.randrange(len(texts) + 1), (control.key, control.text))
-        now_s = self._clock.monotonic()
-        if self._examples and self._prefix.wants_filling(now_s):
-            self._prompt.fill(self._examples, self._prefix.bytes_wanted)
-            self._prefix.filled_to(self._prompt.filled_bytes, now_s)
-        filled = self._prefix.pays
+            place = self.rng.randrange(len(texts) + 1) if len(items) > 1 else 1  # what is read first is judged best
+            texts.insert(place, (control.key, control.text))
+        answers = len(texts) if len(items) > 1 else 1  # alone, there is room for a control besides
+        opening = self._prefix.open(self._clock.monotonic())
         ask = self._prompt.ask(
             dict(texts),
             tenant=items[0].tenant,
             messages=len(items),
-            output_tokens=self._room.tokens(len(texts)),
-            filled=filled,
-            cache_key=self._prefix.key(now_s),
+            output_tokens=self._room.tokens(answers),
+            filled=opening.filled,
+            cache_key=opening.key,
+            control=None if control is None else control.key,
         )
-        answer = await self._model.ask(ask)
+        answer = await self._model.ask(ask if self._asks is None else replace(ask, model=self._asks))
         tokens = answer.tokens
-        self._room.heard(len(texts), tokens.output, complete=answer.complete)
-        prefix_bytes = self._prompt.filled_bytes if filled else self._prompt.prefix_bytes
+        self._room.heard(answers, tokens.output, complete=answer.complete)
+        self._prefix.heard(opening, tokens.cached, self._clock.monotonic())
+        prefix_bytes = self._prompt.filled_bytes if opening.filled else self._prompt.prefix_bytes
         sent_bytes = prefix_bytes + len(ask.input.encode())
-        self._prefix.heard(sent_bytes, tokens.input, tokens.cached, filled=filled, now_s=self._clock.monotonic())
-        read = self._answers.read(answer.text, [key for key, _ in texts], control, answer.model)
+        read = self._answers.read(answer.text, [key for key, _ in texts], control, answer.model, answer.sure)
         verdicts = dict(zip((key for key, _ in texts if key != control_key), read, strict=True))
         return Reply(
             [verdicts[key] for key in keys],

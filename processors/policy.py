@@ -204,17 +204,26 @@ class Kafka(_Frozen):
 
 class Provider(_Frozen):
     base_url: str = "${OPENAI_BASE_URL:-https://api.openai.com/v1}"
-    """Up to and without `/responses` or `/chat/completions`."""
+    """Up to and without `/responses`, `/chat/completions` or `/decisions`."""
     api_key_env: str | None = None
     """The environment variable that holds the key: a secret is named, never written. For provider `openai` it is
     `OPENAI_API_KEY` unless said otherwise; other servers get no key by default."""
-    api: Literal["responses", "chat"] | None = None
-    """`chat` for servers without a Responses API. Default: `$OPENAI_API`, else `responses`."""
+    api: Literal["responses", "chat", "decisions"] | None = None
+    """`chat` for servers without a Responses API. `decisions`, OpenAI's Decisions API, for nano alone: labels are
+    chosen, and only input is billed. Default: `$OPENAI_API`, else `responses`."""
     schemas: Literal["strict", "json", "none"] = "strict"
     """What the server enforces: a strict schema, any JSON object, or nothing (the schema then stands in the prompt)."""
     lanes: tuple[Lane, ...] | None = None
     """How the server may be asked: `realtime`; `flex`, slower, at half the price; `batch`, OpenAI's Batch API, within
     a day at half the price. Default: all three at OpenAI's own host, `realtime` anywhere else."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for key in ("schemas", "lanes"):
+            if self.api == "decisions" and key in self.model_fields_set:
+                told = "decisions are choices, which need no schema, and are made at once, in the lane `realtime`"
+                raise Misfit(f'api = "decisions" has no use for it: remove it ({told})', key)
+        return self
 
 
 class UsdPerMillion(_Frozen):
@@ -227,7 +236,8 @@ class UsdPerMillion(_Frozen):
 
 
 class Limits(_Frozen):
-    """Bounds of one escalation; a run that hits one ends with a Resolution that says so."""
+    """Bounds of one escalation; a run that hits one ends with a Resolution that says so. The flagship's are wider by
+    default: 12 turns, 120 seconds, 200,000 tokens, 0.25 USD."""
 
     turns: int = Field(default=8, ge=1, le=100)
     """Model calls, those of sub-tasks among them."""
@@ -246,6 +256,11 @@ class TierSettings(_Frozen):
     model: str
     usd_per_million: UsdPerMillion | None = None
     """Default: the built-in price of the model, where it is known."""
+    candidates: dict[str, UsdPerMillion] = {}
+    """Prices of other models that `sluice policy try` may ask in this one's place, where no built-in one is known."""
+    confidence: Literal["stated", "logprobs"] = "stated"
+    """Of nano's answers: the percentage that it states, or the probability of the tokens of the label, where the server
+    tells it. By `api = "decisions"` it is the choice's probability."""
     limits: Limits = Limits()
 
 
@@ -495,7 +510,8 @@ class Stream(_Frozen):
     deadline: Seconds = 5.0
     """How soon a decision is wanted."""
     confidence_min: float = Field(default=0.7, ge=0, le=1)
-    """Below: to mini."""
+    """A message decided with less confidence climbs to mini, unless its label's `escalate` is `never`. Where the
+    stream has a `value`, that counts instead."""
     tenant: Tenant = Tenant()
     summary: str | None = None
     """What a summary should be, as "one sentence". Default: none is asked for."""
@@ -767,6 +783,12 @@ class Policy(_Frozen):
                     f"there is no provider '{provider}': add [providers.{provider}], or use {', '.join(self.providers)}"
                 )
                 raise Misfit(told, "tiers", tier, "provider")
+            if self.tiers.of(tier).confidence == "logprobs" and tier != "nano":
+                told = '"logprobs" is for answers written as nano\'s are, and agents state how sure they are: remove it'
+                raise Misfit(told, "tiers", tier, "confidence")
+            if tier != "nano" and self.providers[provider].api == "decisions":
+                told = f"'{provider}' has api = \"decisions\", which only chooses labels, and agents read and write"
+                raise Misfit(f'{told}: name a provider with api = "responses" or "chat"', "tiers", tier, "provider")
         for number, target in enumerate(self.notify):
             for name in target.when.streams:
                 if name not in self.streams:
@@ -780,6 +802,27 @@ class Policy(_Frozen):
             if test.expect.label is not None and test.expect.label not in labels:
                 told = f"stream '{test.stream}' has no label '{test.expect.label}': use one of {', '.join(labels)}"
                 raise Misfit(told, "tests", number, "expect")
+        return self
+
+    @model_validator(mode="after")
+    def _decisions_fit(self) -> Self:
+        """Where nano's provider only chooses labels, streams ask for nothing else."""
+        name = self.tiers.nano.provider
+        if self.providers[name].api != "decisions":
+            return self
+        if self.tiers.nano.confidence == "logprobs":
+            told = f"nano's provider '{name}' has api = \"decisions\", which tells the probability of each choice"
+            raise Misfit(f"{told}: remove it", "tiers", "nano", "confidence")
+        chooses = f"nano's provider '{name}' has api = \"decisions\", which chooses a label and writes nothing"
+        remedy = 'remove it, or let tiers.nano.provider name one with api = "responses" or "chat"'
+        for stream_name, stream in self.streams.items():
+            for key in ("summary", "fields"):
+                if getattr(stream, key):
+                    raise Misfit(f"{chooses}: {remedy}", "streams", stream_name, key)
+            if len(stream.labels) > (most := limits.DECISION_CHOICES_MAX):
+                told = f"{len(stream.labels)} labels, and api = \"decisions\" of nano's provider '{name}' takes {most}"
+                remedy = "leave some out, or name a provider with another api"
+                raise Misfit(f"{told}: {remedy}", "streams", stream_name, "labels")
         return self
 
     def stream_of(self, topic: str) -> str:

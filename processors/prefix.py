@@ -1,97 +1,110 @@
 """What every call of a stream begins with: whether it is filled up to where providers cache it, and under which key.
 
 A cached token costs a tenth of a fresh one, but only prefixes from 1,024 tokens on are cached. So a longer prefix is
-cheaper than a short one where it is found often enough: with p tokens filled, s short, and a share h of the prefix read
-from the cache, where p (1 - 0.9 h) < s. h is measured from the cached tokens that come back.
+cheaper than a short one where it is found often enough: where 0.9 of the tokens read from the cache are more than what
+filling adds. It begins filled where that can be, and ends where the cached tokens that come back say that it is not.
+
+What fills it is the handbook, the same for everybody (processors/handbook.py), and never messages that were audited:
+one tenant's would be shown in the calls of others, and an erasure would have to reach them.
 
 Keys: the provider serves about 15 requests a minute of one `prompt_cache_key` from one cache, so a stream has as many
 keys as its calls need, each filled before the next is taken.
 """
 
 from collections import deque
+from dataclasses import dataclass, field
 
 from topics.limits import CACHE_KEYS_MAX
 
-CACHED_TOKENS_MIN = 1_024  # the provider's threshold; with some models 2,048
-FILLED_TOKENS = 1_152  # aimed at: the threshold, and a step of 128 for what the estimate may be wrong by
-FILLED_TOKENS_MAX = 2_304  # the same for models with the higher threshold
+CACHED_TOKENS_MIN = 1_024  # the provider's threshold; prefixes for models with 2,048 stay short, after a trial
 CACHED_PRICE = 0.1  # of a cached token, beside a fresh one, with every model of the vendor
 CALLS_PER_KEY = 15  # a minute
+_STEP_TOKENS = 128  # what is cached comes in such steps
+_BYTES_PER_TOKEN = 4.6  # of plain English, about
+SHORT_BYTES_MAX = round(CACHED_TOKENS_MIN * _BYTES_PER_TOKEN)  # a longer prefix is cached as it is
+FILLED_BYTES = round((CACHED_TOKENS_MIN + _STEP_TOKENS) * _BYTES_PER_TOKEN)  # enough for 5.1 bytes a token, too
 _MINUTE_S = 60.0
-_MEASURED_CALLS = 10  # until it is known how many bytes a token has
-_TRIAL_CALLS = 20  # until the hit rate says something
+_TRIAL_CALLS = 20  # until the cached tokens say something
+_TRIAL_KEYS = 8  # that are filled meanwhile: where nothing is cached, at most 120 calls a minute cost more for it
 _SMOOTHING = 0.05  # of what is measured: the last twenty calls or so
-_RETRY_SECONDS = 3_600.0  # after a trial that did not pay: traffic differs by the hour
-_NOTHING = 0.05  # hit rate under which the prefix was too short for the model, and the next trial aims at twice as much
+_REST_SECONDS = 3_600.0  # after a trial that did not pay: traffic differs by the hour
+_REST_SECONDS_MAX = 86_400.0  # it doubles each time, so that a stream that never pays spends next to nothing on trials
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a call begins. `warm`: an answer has come to its key, so that a filled prefix should be found."""
+
+    key: str
+    filled: bool
+    warm: bool
+    number: int  # of the key
+
+
+@dataclass(slots=True)
+class _Key:
+    sent: deque[float] = field(default_factory=lambda: deque(maxlen=CALLS_PER_KEY))  # when its latest calls went
+    warm: bool = False
 
 
 class Prefix:
-    """Of one stream and process. `salt` tells the process's keys from those of others."""
+    """Of one stream and process. `filled_bytes` is 0 where there is no filled prefix. `salt` tells the process's keys
+    from those of others."""
 
-    def __init__(self, name: str, short_bytes: int, salt: str) -> None:
+    def __init__(self, name: str, short_bytes: int, filled_bytes: int, salt: str) -> None:
         self._name = name
         self._salt = salt
-        self._short_bytes = short_bytes
-        self._filled_bytes = 0
-        self._aim_tokens = FILLED_TOKENS
-        self._bytes_per_token = 4.0  # as prose has
-        self._heard = 0
-        self._hit_rate = 1.0
+        self._added_tokens = (filled_bytes - short_bytes) / _BYTES_PER_TOKEN
+        steps = filled_bytes / _BYTES_PER_TOKEN // _STEP_TOKENS
+        self._can_pay = filled_bytes > 0 and self._pays(steps * _STEP_TOKENS)
+        self._fills = False
         self._tried = 0
+        self._cached_tokens = 0.0  # a filled call
         self._rests_until_s = float("-inf")
-        self._sent: list[deque[float]] = []  # by key: when its latest calls went
+        self._rest_s = _REST_SECONDS
+        self._keys: list[_Key] = []
 
-    def wants_filling(self, now_s: float) -> bool:
-        """Whether it is time to try a filled prefix of `bytes_wanted`; `filled_to` says what came of it."""
-        if self._filled_bytes or self._heard < _MEASURED_CALLS or now_s < self._rests_until_s:
-            return False
-        return self._short_bytes < CACHED_TOKENS_MIN * self._bytes_per_token  # else it is cached as it is
+    def open(self, now_s: float) -> Opening:
+        """How a call begins that goes now."""
+        if self._can_pay and not self._fills and now_s >= self._rests_until_s:
+            self._fills, self._tried = True, 0
+            for key in self._keys:
+                key.warm = False
+        number = self._next_key(now_s)
+        filled = self._fills and (self._tried >= _TRIAL_CALLS or number < _TRIAL_KEYS)
+        return Opening(f"{self._name}.{self._salt}{number}"[-64:], filled, self._keys[number].warm, number)
 
-    @property
-    def bytes_wanted(self) -> int:
-        """How long a filled prefix has to be, by what the tokens were that came back."""
-        return round(self._aim_tokens * self._bytes_per_token)
-
-    def filled_to(self, filled_bytes: int, now_s: float) -> None:
-        """There is a filled prefix so long, and it is tried; 0: there are too few examples."""
-        self._filled_bytes, self._tried, self._hit_rate = filled_bytes, 0, 1.0
-        if not filled_bytes:
-            self._rests_until_s = now_s + _RETRY_SECONDS
-
-    @property
-    def pays(self) -> bool:
-        """Whether the next call begins with the filled prefix."""
-        return self._filled_bytes > 0
-
-    def key(self, now_s: float) -> str:
-        """The cache key of a call that goes now: the first that had fewer than 15 in the last minute."""
-        for number, sent in enumerate(self._sent):
-            if len(sent) < CALLS_PER_KEY or now_s - sent[0] >= _MINUTE_S:
-                sent.append(now_s)
-                return self._named(number)
-        if len(self._sent) < CACHE_KEYS_MAX:
-            self._sent.append(deque((now_s,), maxlen=CALLS_PER_KEY))
-            return self._named(len(self._sent) - 1)
-        oldest = min(range(len(self._sent)), key=lambda number: self._sent[number][0])
-        self._sent[oldest].append(now_s)
-        return self._named(oldest)
-
-    def heard(self, sent_bytes: int, input_tokens: float, cached_tokens: float, *, filled: bool, now_s: float) -> None:
-        """What the usage of a call says of its prefix. `sent_bytes`: of the whole call."""
-        if input_tokens > 0:
-            self._heard += 1
-            measured = min(max(sent_bytes / input_tokens, 1.0), 8.0)
-            self._bytes_per_token += (measured - self._bytes_per_token) * max(_SMOOTHING, 1 / self._heard)
-        if not filled or not self._filled_bytes:
+    def heard(self, opening: Opening, cached_tokens: float, now_s: float) -> None:
+        """How much of the call's input was read from the cache."""
+        if not (opening.filled and self._fills):
             return
+        self._keys[opening.number].warm = True
+        if not cached_tokens and not opening.warm:
+            return  # calls that went side by side, the first of their key: none could find what another left
         self._tried += 1
-        share = min(1.0, cached_tokens / (self._filled_bytes / self._bytes_per_token))
-        self._hit_rate += (share - self._hit_rate) * max(_SMOOTHING, 1 / self._tried)
-        cost = self._filled_bytes * (1 - (1 - CACHED_PRICE) * self._hit_rate)
-        if self._tried >= _TRIAL_CALLS and cost >= self._short_bytes:
-            if self._hit_rate < _NOTHING:
-                self._aim_tokens = min(2 * self._aim_tokens, FILLED_TOKENS_MAX)
-            self.filled_to(0, now_s)
+        self._cached_tokens += (cached_tokens - self._cached_tokens) * max(_SMOOTHING, 1 / self._tried)
+        if self._tried < _TRIAL_CALLS:
+            return
+        if self._pays(self._cached_tokens):
+            self._rest_s = _REST_SECONDS
+        else:
+            self._fills = False
+            self._rests_until_s = now_s + self._rest_s
+            self._rest_s = min(2 * self._rest_s, _REST_SECONDS_MAX)
 
-    def _named(self, number: int) -> str:
-        return f"{self._name}.{self._salt}{number}"[-64:]
+    def _pays(self, cached_tokens: float) -> bool:
+        return (1 - CACHED_PRICE) * cached_tokens > self._added_tokens
+
+    def _next_key(self, now_s: float) -> int:
+        """The first that had fewer than 15 calls in the last minute."""
+        for number, key in enumerate(self._keys):
+            if len(key.sent) < CALLS_PER_KEY or now_s - key.sent[0] >= _MINUTE_S:
+                key.sent.append(now_s)
+                return number
+        if len(self._keys) < CACHE_KEYS_MAX:
+            self._keys.append(_Key())
+            number = len(self._keys) - 1
+        else:
+            number = min(range(len(self._keys)), key=lambda known: self._keys[known].sent[0])
+        self._keys[number].sent.append(now_s)
+        return number

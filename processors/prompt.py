@@ -1,24 +1,25 @@
 """What a model is asked: the instructions of a stream, the messages as JSON, the schema of the answer.
 
-The instructions are the stable prefix of every call. Messages come after it as one JSON object, `{"417": "text", …}`:
-encoding is what keeps a text inside its quotes. The answer is `{"answers": ["417B93", …]}`, one a message
-(processors/answer_form.py); where the stream wants a summary or fields, each is an object
-`{"verdict": "417B93", "summary": "…", "fields": ["name=value", …]}` with those fields only that the text states. The
-schema is the same for every batch size, because a provider's first use of a schema is slow.
+The instructions are the stable prefix of every call, filled with general advice where that makes calls cheaper
+(processors/prefix.py). Messages come after it as one JSON object, `{"417": "text", …}`: encoding is what keeps a text
+inside its quotes. The answer is `{"answers": ["417B93", …]}`, one a message (processors/answer_form.py); where the
+stream wants a summary or fields, each is `{"verdict": "417B93", "summary": "…", "fields": ["name=value", …]}` with
+those fields only that the text states. The schema is the same for every batch size, because a provider's first use of
+a schema is slow.
 
 Output costs six times what input does, so an answer is short; the words that explain it are paid once a call.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from processors import answer_form, controls
-from processors.asking import Ask
+from processors import answer_form, controls, handbook
+from processors.asking import Ask, Choices
 from processors.policy import FieldSpec, Label, Stream
+from processors.prefix import FILLED_BYTES, SHORT_BYTES_MAX
 from topics.messages import Kind, Tier
 
 _KINDS: Mapping[Kind, str] = {
@@ -39,14 +40,6 @@ _SUMMARY_TOKENS = 80
 _FIELD_TOKENS: Mapping[str, int] = {"string": 30, "number": 10, "integer": 8, "boolean": 4}
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A message whose label is known to be right. It is shown to every tenant's calls."""
-
-    text: str
-    label: str
-
-
 class Prompt:
     """The question about messages of one stream, to a model of `tier`."""
 
@@ -56,15 +49,17 @@ class Prompt:
         self._name = name
         self._tier: Tier = tier
         self._stream = stream
-        self._instructions = self._written(())
-        self._filled = ""
+        self._form = "\n" + "\n".join(_answer(stream, next(iter(self.codes.values())))) + "\n"
+        self._instructions = self._written("")
         self._schema = _schema(stream, self.codes)
         self._schema_bytes = len(orjson.dumps(self._schema))
+        self._filled = self._advised()
 
     @property
     def version(self) -> str:
-        """12 hex digits that change with the words that a model is asked in."""
-        return hashlib.blake2b(self._instructions.encode(), digest_size=6).hexdigest()
+        """12 hex digits that change with the words that a model is asked in, short or filled: a version is certified
+        for both together, because which of them a call begins with follows from prices and not from its messages."""
+        return hashlib.blake2b(f"{self._instructions}\n{self._filled}".encode(), digest_size=6).hexdigest()
 
     @property
     def prefix_bytes(self) -> int:
@@ -73,18 +68,8 @@ class Prompt:
 
     @property
     def filled_bytes(self) -> int:
-        """The same with examples; 0 where there are none."""
+        """The same with advice; 0 where it is long enough without, or the advice too short to make it so."""
         return self._schema_bytes + len(self._filled.encode()) if self._filled else 0
-
-    def fill(self, examples: Sequence[Example], prefix_bytes: int) -> None:
-        """Prepares instructions with as many of `examples` as make the prefix at least `prefix_bytes` long. None where
-        there are too few: a prefix below the caching threshold would only cost more."""
-        self._filled = ""
-        for count in range(1, len(examples) + 1):
-            filled = self._written(examples[:count])
-            if self._schema_bytes + len(filled.encode()) >= prefix_bytes:
-                self._filled = filled
-                return
 
     def ask(
         self,
@@ -95,27 +80,50 @@ class Prompt:
         output_tokens: int,
         filled: bool = False,
         cache_key: str | None = None,
+        control: str | None = None,
     ) -> Ask:
-        """The call about `texts` by key, in order; `messages` of them are real, the rest are controls."""
-        alone = messages == 1
+        """The call about `texts` by key, in order; `messages` of them are real, the rest are controls. `control`: the
+        key of one, where there is one. `filled`: with advice, which there has to be."""
         instructions = self._filled if filled else self._instructions
+        choices = None
+        if not _is_object(self._stream):
+            chosen = instructions.removesuffix(self._form)
+            choices = Choices(
+                instructions=chosen if control is None else chosen + controls.INSTRUCTION,
+                keys=tuple(texts),
+                codes=tuple(self.codes.values()),
+                control=control,
+            )
         return Ask(
             tier=self._tier,
             stream=self._name,
             tenant=tenant,
-            purpose="triage-single" if alone else "triage",
-            # Alone there is no control, and no text may claim to be one.
-            instructions=instructions if alone else instructions + controls.INSTRUCTION,
+            purpose="triage-single" if messages == 1 else "triage",
+            # Where there is no control, no text may claim to be one.
+            instructions=instructions if control is None else instructions + controls.INSTRUCTION,
             input=orjson.dumps(dict(texts)).decode(),
             schema_name="triage",
             schema=self._schema,
             max_output_tokens=output_tokens,
+            choices=choices,
             messages=messages,
             cache_key=cache_key,
             deadline_s=self._stream.deadline,
         )
 
-    def _written(self, examples: Sequence[Example]) -> str:
+    def _advised(self) -> str:
+        """Instructions with as much advice as makes them long enough to be cached. A prefix below the threshold would
+        only cost more: none where there is too little advice."""
+        if self.prefix_bytes >= SHORT_BYTES_MAX:
+            return ""
+        advice = handbook.HEADING
+        for sentence in handbook.sentences(self._stream.kind, session=self._stream.session is not None):
+            advice += sentence
+            if self.prefix_bytes + len(advice.encode()) >= FILLED_BYTES:
+                return self._written(advice)
+        return ""
+
+    def _written(self, advice: str) -> str:
         stream, codes = self._stream, self.codes
         labels = (_label(name, codes[name], label) for name, label in stream.labels.items())
         kind = _SESSION if stream.session else _KINDS[stream.kind]
@@ -126,9 +134,8 @@ class Prompt:
         if stream.fields:
             fields = (_field(name, spec) for name, spec in stream.fields.items())
             parts.append("Fields, told where the text states them\n" + "\n".join(fields))
-        if examples:
-            shown = (f"{orjson.dumps(example.text).decode()} is {codes[example.label]}" for example in examples)
-            parts.append("Examples\n" + "\n".join(shown))
+        if advice:
+            parts.append(advice)
         parts.append("\n".join(_answer(stream, next(iter(codes.values())))))
         return "\n\n".join(parts) + "\n"
 

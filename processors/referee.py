@@ -6,21 +6,27 @@ What neither may answer goes to the reference itself, whose answer is an audit o
 
 The coin of an audit is tossed for the record, not for the answer: whoever asks again gets the same side, and no sender
 can know it. It is fixed before the answer is known, as the proof of the running claim wants it (processors/quality).
+
+An operator may have another model tried in nano's place (candidates.py): it is asked about what is audited, and answers
+for the rule `batch` once its version is certified.
 """
 
 import functools
 import hashlib
+import logging
 import random
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
+from weakref import WeakSet
 
 from processors.asking import Model
 from processors.batches import Batches
 from processors.cache import Cache
+from processors.candidates import Asked, Beside, Nanos, shadow_of, with_model
 from processors.clock import Clock
-from processors.errors import AnswerError, SluiceError
+from processors.errors import AnswerError, ConfigurationError, SluiceError
 from processors.injection import gives_orders
 from processors.items import Item
 from processors.nano import Nano
@@ -35,10 +41,16 @@ from processors.voting import Voting
 from topics.limits import BATCH_MESSAGES_MAX, BATCH_SHADOWS_SHARE, COINS_MAX, PLANS_MAX, SELF_AUDITS_SHARE
 from topics.messages import Audit, Shadow, Source, Verdict
 
+log = logging.getLogger("sluice.triage")
+
 DAY_S = 86_400
 NEVER = 2.0  # no score is as high
 _SIDES = 16  # of the coins of so many neighbours at once: a hash each would cost the free path a tenth
 _SIDE_MAX = 2**32
+
+FREE_RULE = 1
+"""Raise it whenever normalising, templates and their signatures, near-duplicates or a student's features are changed so
+that another answer may be proposed: what was certified before then proves itself anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +69,10 @@ class _Plan(NamedTuple):
     an audited answer has to be the one that would have been published without its audit."""
 
     proven: Proposal | None  # of the certified rule; published as it is
-    guess: Proposal | None  # of the newest version: its shadow, or an unproven answer
+    guess: Proposal | None  # of the newest version: an unproven answer
     version: str | None  # of `proven`
-    newest: str  # version of `guess`
-    batch_certified: bool
+    shadows: tuple[Shadow, ...]  # of the versions on trial
+    batch: Nanos | None  # certified: it answers what `proven` does not
     audited: bool  # the side of its coin
     probability: float
 
@@ -86,12 +98,19 @@ class Referee:
         self._name = name
         self._quality = quality
         self._policy_version = stream.version
-        self._models = _models_version(policy, quality, Prompt(name, stream).version)
+        self._models = batch_version(policy, name, stream, quality)
+        self._free_models = _free_version(policy, name, stream, quality)
         self._memory = tuple(memory)
         self._students: dict[str, Proposer] = {}  # by version; the last is the newest
         self._foreseen: dict[tuple[str, str], Proposal | None] = {}  # by student and message id
         self._plans: Cache[str, _Plan] = Cache(PLANS_MAX)  # by message id
         self._batches = batches
+        self._own = Nanos(self._models, policy.tiers.nano.model, batches)
+        self._candidate: Nanos | None = None  # another model, on trial or certified
+        self._candidate_model: str | None = None  # as it was told
+        self._candidates: WeakSet[Batches] = WeakSet()  # one that is over is there as long as a message waits for it
+        self._new_candidate = functools.partial(_candidate, policy, name, stream, quality, model, clock, rng)
+        self._beside = Beside(name, clock)
         self._voting = voting
         self._singly: Batches | None = None
         if quality.reference in ("mini", "flagship"):
@@ -99,7 +118,8 @@ class Referee:
             single = stream.model_copy(update={"batch": 1})
             self._singly = Batches(name, single, Nano(name, single, model, rng, tier, clock=clock), clock)
         self._clock = clock
-        self._sides = functools.lru_cache(COINS_MAX)(functools.partial(_sides, rng.randbytes(32)))
+        self._own_coin = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
+        self._coin = b""
         self._audits_spent = (0, 0.0)  # the day, and micro-dollars of audits in it
         self.adopt(UNPROVEN)
 
@@ -107,10 +127,12 @@ class Referee:
         """What the audits so far allow, and the students that are there by version, the oldest first: the newest
         answers in shadow until it is certified. None: those that were there."""
         self.standing = standing
+        self._toss_by(bytes.fromhex(standing.coin) or self._own_coin)
+        self._propose_model(standing.candidate_model)
+        self._batch = self._certified_batch(standing)
         if students is not None:
             self._students = dict(students)
         self._certified = self._answering()
-        self._batch_certified = standing.batch_certified and standing.batch_version == self._models
         self._chains = {known: Chain((*self._memory, self._students[known])) for known in self._students}
         self._chains[""] = Chain(self._memory)
         self._foreseen = {}
@@ -118,6 +140,35 @@ class Referee:
     async def close(self) -> None:
         if self._singly is not None:
             await self._singly.close()
+        for batches in tuple(self._candidates):
+            await batches.close()
+
+    def _propose_model(self, model: str | None) -> None:
+        """From now on this model is asked in shadow, unless it is the policy's, or nano is the reference itself."""
+        if model == self._candidate_model:
+            return
+        self._candidate_model, self._candidate = model, None
+        if model is None or model == self._own.model or self._singly is None:
+            return
+        try:
+            self._candidate = self._new_candidate(model)
+        except ConfigurationError as error:
+            log.error("stream %s does without what was ordered: %s", self._name, error)
+            return
+        self._candidates.add(self._candidate.batches)
+
+    def _certified_batch(self, standing: Standing) -> Nanos | None:
+        """Who stands for the reference: the candidate as soon as it may, else the policy's own model."""
+        sizes = {other.version: other.size_max for other in standing.batch_others}
+        certified = {other.version for other in standing.batch_others if other.certified}
+        if standing.batch_version is not None:
+            sizes[standing.batch_version] = standing.batch_size_max
+        if standing.batch_certified and standing.batch_version is not None:
+            certified.add(standing.batch_version)
+        known = [each for each in (self._candidate, self._own) if each is not None]
+        for each in known:
+            each.batches.controller.at_most(sizes.get(each.version))
+        return next((each for each in known if each.version in certified), None)
 
     # --- what may be answered for nothing ---------------------------------------------------------
 
@@ -136,7 +187,7 @@ class Referee:
         """What students say of a whole batch, at a fraction of what each alone would cost. Of the batch alone: the
         next call forgets it."""
         self._foreseen = {}
-        for version in {self._certified or "", self._newest}:
+        for version in {self._certified or "", *self._on_trial}:
             student = self._students.get(version)
             if isinstance(student, BatchProposer):
                 said = zip((item.id for item in items), student.propose_all(items), strict=True)
@@ -161,13 +212,17 @@ class Referee:
         return None
 
     def _plan(self, item: Item, proven: Proposal | None) -> "_Plan":
-        newest = self._newest
+        guesses = [(known, self._propose(item, known)) for known in self._on_trial]
         return _Plan(
             proven=proven,
-            guess=self._propose(item, newest),
+            guess=guesses[-1][1],
             version=self.standing.free_version,
-            newest=self._version(newest),
-            batch_certified=self._batch_certified,
+            shadows=tuple(
+                Shadow(rule="free", version=self._version(known), label=guess.verdict.label, score=guess.score)
+                for known, guess in guesses
+                if guess is not None
+            ),
+            batch=self._batch,
             audited=not self.spared(item.source),
             probability=self.standing.audit_probability,
         )
@@ -195,20 +250,54 @@ class Referee:
             return await self._unproven(item, plan, Answered(plan.guess.verdict, FREE))
         if self._quality.reference == "nano":
             return await self._judged(item, plan, await self._reference(item))
-        if plan.batch_certified or may_guess:
-            batched = await self._batches.put(item, alone=False).answer()
+        if plan.batch is not None or may_guess:
+            if plan.batch is not None and self._candidate is not None:
+                self._beside.passed(item)
+            batched = await (plan.batch or self._own).batches.put(item, alone=False).answer()
             if batched.suspect:
                 return await self._unlearned(item, batched)
-            if plan.batch_certified:
+            if plan.batch is not None:
                 return await self._below(item, plan, batched, "batch")
-            return await self._unproven(item, plan, batched, self._shadow(batched.verdict))
+            return await self._unproven(item, plan, batched, shadow_of(self._models, batched))
+        asked = self._ask_beside(item, plan)
         shadowed = self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
-        if shadowed and self.standing.batch_given_up != self._models:
-            batched = await self._batches.put(item, alone=False).answer()
+        if shadowed and self._models not in self.standing.batch_given_up and self._affordable():
+            try:
+                batched = await self._batches.put(item, alone=False).answer()
+            except AnswerError:  # it is asked about beside the answer, which does not depend on it
+                return await self._judged(item, plan, await self._reference(item), asked=asked)
             if batched.suspect:
                 return await self._unlearned(item, batched)
-            return await self._judged(item, plan, await self._reference(item), self._shadow(batched.verdict))
-        return await self._judged(item, plan, await self._reference(item))
+            shadow, beside = shadow_of(self._models, batched), batched.bill.cost_usd_micros
+            self._spend(beside)
+            return await self._judged(item, plan, await self._reference(item), shadow, asked=asked, beside=beside)
+        return await self._judged(item, plan, await self._reference(item), asked=asked)
+
+    def _ask_beside(self, item: Item, plan: "_Plan") -> Sequence[Asked]:
+        """What does not answer, asked in shadow about a message that the reference judges. The candidate always: with
+        few audits each of them counts. Nano's own model by its coin, as long as the other answers in its place: so its
+        certificate lives, and the way back is open. Neither share changes with what is certified, since the weights of
+        audits (processors/quality/state.py) know of no other chance than the audit's own."""
+        if self._candidate is None or not self._affordable():
+            return ()
+        other = self._candidate
+        if plan.batch is not None and plan.batch.version == other.version:
+            other = self._own
+            if not self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE):
+                return ()
+        if other.version in self.standing.batch_given_up:
+            return ()
+        asked = self._beside.ask(other, item, company=plan.batch is not None)
+        return () if asked is None else (asked,)
+
+    async def _heard(self, audit: Audit, asked: Sequence[Asked]) -> Audit:
+        """With what was said beside the answer, which is paid from the money for audits."""
+        for each in asked:
+            shadow, cost = await self._beside.said(each)
+            self._spend(cost)
+            shadows = audit.shadows if shadow is None else (*audit.shadows, shadow)
+            audit = replace(audit, shadows=shadows, cost_usd_micros=audit.cost_usd_micros + cost)
+        return audit
 
     async def _below(self, item: Item, plan: "_Plan", answered: Answered, rule: Literal["free", "batch"]) -> Refereed:
         """Publishes `answered`; where the coin says so, the reference judges the message too."""
@@ -217,8 +306,10 @@ class Referee:
             return replace(refereed, unproven=True)  # nobody looks: it is no part of the claim
         if not plan.audited:
             return refereed
+        asked = self._ask_beside(item, plan) if rule == "batch" else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
-        return replace(refereed, audit=audit)
+        audit = await self._heard(audit, asked)
+        return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None))
 
     async def _unproven(self, item: Item, plan: "_Plan", answered: Answered, *shadows: Shadow) -> Refereed:
         """Publishes `answered`, which is no part of the claim. The reference looks all the same: what it says may
@@ -226,23 +317,35 @@ class Referee:
         refereed = Refereed(answered.verdict, answered.bill, unproven=True, teaches=answered.bill.batch_size > 0)
         if not self._affordable():
             return refereed
+        asked = self._ask_beside(item, plan) if answered.bill.batch_size else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, None, *shadows)
         self._spend(audit.cost_usd_micros)
-        return replace(refereed, audit=audit)
+        return replace(refereed, audit=await self._heard(audit, asked))
 
     async def _looked_at(self, item: Item) -> Answered | None:
+        """None counts as a disagreement: what cannot be judged must not look like agreement, nor what a text dictates."""
         try:
-            return await self._reference(item)
-        except AnswerError:  # counts as a disagreement: what cannot be judged must not look like agreement
+            reference = await self._reference(item)
+        except AnswerError:
             return None
+        return None if reference.suspect else reference
 
-    async def _judged(self, item: Item, plan: "_Plan", reference: Answered, *shadows: Shadow) -> Refereed:
-        """The reference's own answer is published, beside what the rules would have said."""
+    async def _judged(
+        self,
+        item: Item,
+        plan: "_Plan",
+        reference: Answered,
+        *shadows: Shadow,
+        asked: Sequence[Asked] = (),
+        beside: float = 0.0,
+    ) -> Refereed:
+        """The reference's own answer is published, beside what the rules would have said. `beside`: what the shadows
+        cost, in micro-dollars; the reference's cost is the answer's."""
         if reference.suspect:  # the text may have dictated it
             return Refereed(reference.verdict, reference.bill)
         audit = self._audit(item, plan, reference, reference.verdict, None, *shadows)
-        audit = replace(audit, cost_usd_micros=0.0)  # it is the answer's
-        nothing_certified = self._certified is None and not plan.batch_certified  # else these are the hard ones alone
+        audit = await self._heard(replace(audit, cost_usd_micros=beside), asked)
+        nothing_certified = self._certified is None and plan.batch is None  # else these are the hard ones alone
         if (
             nothing_certified
             and self._affordable()
@@ -258,6 +361,8 @@ class Referee:
         except SluiceError:  # there is an answer, and it is paid for
             return audit
         self._spend(second.bill.cost_usd_micros)
+        if second.suspect:
+            return audit
         cost = audit.cost_usd_micros + second.bill.cost_usd_micros
         return replace(audit, reference_again=second.verdict.label, cost_usd_micros=cost)
 
@@ -276,10 +381,6 @@ class Referee:
         answered = await self._reference(item)
         return Refereed(answered.verdict, answered.bill)
 
-    def _shadow(self, batched: Verdict) -> Shadow:
-        score = 1.0 if batched.confidence is None else batched.confidence
-        return Shadow(rule="batch", version=self._models, label=batched.label, score=score)
-
     def _audit(
         self,
         item: Item,
@@ -290,10 +391,7 @@ class Referee:
         *shadows: Shadow,
     ) -> Audit:
         """`rule`: by which it was published as proven; None for an unproven answer, or the reference's own."""
-        if plan.guess is not None:
-            guess = plan.guess
-            shadow = Shadow(rule="free", version=plan.newest, label=guess.verdict.label, score=guess.score)
-            shadows = (*shadows, shadow)
+        by = {"free": plan.version, "batch": None if plan.batch is None else plan.batch.version}
         cost = 0.0 if reference is None else reference.bill.cost_usd_micros
         if rule is not None:
             self._spend(cost)
@@ -310,9 +408,9 @@ class Referee:
             decided_by=published.tier,
             below=rule is not None,
             rule=rule,
-            version=None if rule is None else plan.version if rule == "free" else self._models,
+            version=None if rule is None else by[rule],
             probability=1.0 if rule is None else plan.probability,
-            shadows=shadows,
+            shadows=(*shadows, *plan.shadows),
             template=item.template,
             text=student_text(item),
             cost_usd_micros=cost,
@@ -321,8 +419,10 @@ class Referee:
     # --- proposals ------------------------------------------------------------------------------------
 
     @property
-    def _newest(self) -> str:
-        return next(reversed(self._students), "")
+    def _on_trial(self) -> Sequence[str]:
+        """The newest student, and before it the one that it follows: its trial would never end if each new student
+        ended it. Without students memory alone."""
+        return ["", *self._students][-2:] if self._students else [""]
 
     def _answering(self) -> str | None:
         """The certified student, "" for memory alone. None where nothing is certified, or what is is not here."""
@@ -346,7 +446,13 @@ class Referee:
 
     def _version(self, student: str) -> str:
         """Of the free rule: another model, prompt or student is another version, and proves itself anew."""
-        return f"{self._models}.{student}" if student else self._models
+        rule = f"{self._free_models}-{FREE_RULE}"
+        return f"{rule}.{student}" if student else rule
+
+    def _toss_by(self, coin: bytes) -> None:
+        if coin != self._coin:
+            self._coin = coin
+            self._sides = functools.lru_cache(COINS_MAX)(functools.partial(_sides, coin))
 
     def _tossed(self, topic: str, partition: int, offset: int, probability: float) -> bool:
         return self._sides(topic, partition, offset // _SIDES)[offset % _SIDES] < probability * _SIDE_MAX
@@ -370,8 +476,51 @@ def _sides(secret: bytes, topic: str, partition: int, block: int) -> tuple[int, 
     return struct.unpack("<16I", hashlib.blake2b(told, key=secret, digest_size=64).digest())
 
 
-def _models_version(policy: Policy, quality: Quality, prompt: str) -> str:
+def batch_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:
     """12 hex digits that change with the models whose answers are compared, and with how they are asked."""
-    reference = "nano" if quality.reference == "nano-single" else quality.reference
-    asked = (policy.tiers.nano.model, policy.tiers.of(reference).model, quality.reference, prompt, BATCH_MESSAGES_MAX)
+    nano = policy.tiers.nano
+    how = "decisions" if policy.providers[nano.provider].api == "decisions" else nano.confidence
+    return _version_of(policy, name, stream, quality, (nano.model,) if how == "stated" else (nano.model, how))
+
+
+def _free_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:
+    """As `batch_version`, of memory and students. They are no other with another nano, where only what is proven
+    teaches memory."""
+    if taught_by_proven(quality):
+        return _version_of(policy, name, stream, quality, ("proven",))
+    return batch_version(policy, name, stream, quality)
+
+
+def taught_by_proven(quality: Quality) -> bool:
+    """Whether memory learns from the reference and from what is certified alone, so that it need not forget what it
+    knows where nano's model changes: another is to prove itself before anything is learnt from it."""
+    return quality.reference in ("mini", "flagship") and quality.when_uncertified == "escalate"
+
+
+def memory_of(policy: Policy, stream: Stream) -> str:
+    """Whose answers the memory of a stream has; the answers of others are not taken for theirs."""
+    quality = stream.quality
+    if quality is None or not taught_by_proven(quality):
+        return policy.tiers.nano.model
+    return f"{quality.reference} {policy.tiers.of('mini' if quality.reference == 'mini' else 'flagship').model}"
+
+
+def _version_of(policy: Policy, name: str, stream: Stream, quality: Quality, nano: Sequence[str]) -> str:
+    reference = policy.tiers.of("nano" if quality.reference == "nano-single" else quality.reference).model
+    asked = (*nano, reference, quality.reference, Prompt(name, stream).version, BATCH_MESSAGES_MAX)
     return hashlib.blake2b(repr(asked).encode(), digest_size=6).hexdigest()
+
+
+def _candidate(
+    policy: Policy,
+    name: str,
+    stream: Stream,
+    quality: Quality,
+    model: Model,
+    clock: Clock,
+    rng: random.Random,
+    asks: str,
+) -> Nanos:
+    """Nano's batches by another model, `asks`. Raises ConfigurationError where its price is not known."""
+    version = batch_version(with_model(policy, asks), name, stream, quality)
+    return Nanos(version, asks, Batches(name, stream, Nano(name, stream, model, rng, clock=clock, asks=asks), clock))

@@ -33,7 +33,7 @@ from processors.nano import Nano
 from processors.policy import Policy, Stream
 from processors.proposals import Proposer
 from processors.questions import FREE
-from processors.referee import Referee, Refereed
+from processors.referee import Referee, Refereed, memory_of
 from processors.remembered import Learner, MemoryKind, Remembered
 from processors.rules import Held, Rules
 from processors.sharing import Sharing
@@ -95,14 +95,14 @@ class Triage:
         self._confidence_min = stream.confidence_min
         self._clock = clock
         self._rules = Rules(stream)
-        self._keys = Keys(name, self._version, policy.tiers.nano.model)
+        answered_by = memory_of(policy, stream)
+        self._keys = Keys(name, self._version, answered_by)
         self._memory = memory
         self._batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock), clock)
         self._sharing = Sharing(self._batches)
         self._voting = Voting(self._batches, stream.confidence_min)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
-        nano = policy.tiers.nano.model
-        self._exact = ExactSharing(name, stream, nano, memory, remember=remember)
+        self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
         self.referee: Referee | None = None
         self._templates: Templates | None = None
@@ -110,10 +110,10 @@ class Triage:
         if stream.quality is not None:
             proposers: list[Proposer] = [Exactly(memory, self._keys)]
             if stream.kind == "log" and stream.session is None:
-                self._templates = self.learners["template"] = Templates(name, stream, nano, remember=remember)
+                self._templates = self.learners["template"] = Templates(name, stream, answered_by, remember=remember)
                 proposers.append(self._templates)
             elif stream.kind == "email":
-                self._near = self.learners["near"] = _near_duplicates(name, stream, nano, remember)
+                self._near = self.learners["near"] = _near_duplicates(name, stream, answered_by, remember)
                 proposers.append(self._near)
             self.referee = Referee(
                 name,
@@ -258,9 +258,9 @@ class Triage:
         if verdict.confidence is not None and verdict.confidence >= self._confidence_min:
             key = self._keys.key(item.tenant, item.memory_text)
             self._exact.put(key, item, replace(verdict, tier="memory"))
-        kin = self._templates or self._near
-        if kin is not None:
-            kin.learn(item, verdict)
+        for kin in (self._templates, self._near):
+            if kin is not None:  # an empty one is not nothing
+                kin.learn(item, verdict)
 
     def _triaged(self, item: Item, refereed: Refereed, held: Held | None, taken_s: float) -> Triaged:
         verdict, bill = refereed.verdict, refereed.bill

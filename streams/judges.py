@@ -13,7 +13,7 @@ from processors.policy import Policy, Stream
 from processors.quality.standing import UNPROVEN, Standing
 from processors.triage import Triage
 from streams.brokers import Brokers
-from streams.shared import Standings, follow_quality, follow_students
+from streams.shared import Standings, follow_quality, follow_students, wanted
 from streams.shared_memory import SharedMemory
 from streams.student_records import Kept
 from topics import limits
@@ -48,8 +48,8 @@ class Judges:
         changed = {name: stream for name, stream in policy.streams.items() if stream != before.streams[name]}
         for name, stream in changed.items():
             self._of[name] = self._triage(name, stream)
-            if stream.version != before.streams[name].version:
-                self._standings.pop(name, None)  # of other labels or words nothing is proven
+            if wanted(policy).get(name) != wanted(before).get(name):
+                self._standings.pop(name, None)  # of other labels or words, or under another claim, nothing is proven
             self._tell(name)
         if self._certificates is not None:
             self._certificates.adopt(policy)

@@ -94,6 +94,8 @@ class Trainer:
                 if self._assigned:
                     term = self._term or await self._begun()
                     await term.turn(member.membership())
+                    if term.outgrown:
+                        await self._ended()
         finally:
             self._assigned = None
             await self._ended()

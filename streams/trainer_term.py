@@ -14,16 +14,19 @@ import asyncio
 import contextlib
 import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from processors import metrics
 from processors.clock import Clock
 from processors.policy import Policy, Quality, Stream
-from processors.quality.standing import Standing
+from processors.quality.standing import Standing, claim_of
 from processors.quality.state import StreamQuality
 from streams import quality_records, shared, student_records
 from streams.brokers import Brokers
@@ -53,13 +56,14 @@ _Outs = list[tuple[Topic, bytes, bytes | None]]
 class _Learning:
     """One stream."""
 
-    def __init__(self, name: str, stream: Stream, judged: StreamQuality, offset: int) -> None:
-        """`offset`: of `audits`, up to which `judged` goes."""
+    def __init__(self, name: str, stream: Stream, judged: StreamQuality, offset: int, coin: str = "") -> None:
+        """`offset`: of `audits`, up to which `judged` goes. `coin`: the stream's secret, where it has one."""
         self.name = name
         self.spec = stream
         self.judged = judged
         self.offset = offset
-        self.order = Order(stream=name)
+        self.coin = coin or secrets.token_hex(32)
+        self.order: Order | None = None
         self.said: Certificate | None = None  # on Kafka
         self.changed = True  # since
         self.cost_usd_micros = 0.0
@@ -73,11 +77,17 @@ class _Learning:
         """All that an operator wants of it."""
         self.order = order
         self.changed = True
+        self.judged.try_model(order.candidate_model)
         try:
             self.judged.switch_off() if order.off else self.judged.switch_on()
             self.judged.release() if order.pin is None else self.judged.pin(order.pin)
         except ValueError as error:
             log.error("what was ordered of %s cannot be done: %s", self.name, error)
+
+    def lose(self, records: int, until_ms: int, *, since_ms: int | None = None) -> None:
+        """Audits that may be its own and that nobody can read any more."""
+        self.judged.lose(records, until_ms, since_ms=since_ms)
+        self.changed = True
 
     def resume(self, kept: Sequence[Kept]) -> None:
         """The students that are there. Those of another policy are kept and count for nothing."""
@@ -108,10 +118,12 @@ class Term:
             names.transactional_id("trainer", self._topics[AUDITS], 0), timeout_ms=limits.TRANSACTION_TIMEOUT_MS
         )
         self._reader: AIOKafkaConsumer | None = None
+        self._read_to = 0  # of `audits`
         self._ends: dict[TopicPartition, int] = {}  # when the term began; empty once they are reached
         self._streams: dict[str, _Learning] = {}
         self._training: tuple[_Learning, Kept, asyncio.Task[Taught | None]] | None = None
         self._committed: Mapping[TopicPartition, Committed] = {}
+        self.outgrown = False  # by a policy with a stream whose state this term has not read: another has to begin
         self._published_s = self._marked_s = clock.monotonic()
 
     @property
@@ -140,10 +152,11 @@ class Term:
         ends[audits] = await self._caught_up(reader, ends[audits], newest)
         for name, stream, quality in _with_quality(self._policy):
             learning = self._streams[name] = _resumed(
-                name, stream, quality, newest.certificates.get(name), ends[audits]
+                name, stream, quality, newest, first[audits], ends[audits], self._now_ms
             )
             learning.resume(listings[name].students if name in listings else ())
-            learning.obey(newest.orders.get(name, learning.order))
+            if name in newest.orders:
+                learning.obey(newest.orders[name])
         for topic in _READ:
             place = self._places[topic]
             start = ends[place] - limits.LESSONS_LOOKBACK_RECORDS
@@ -163,10 +176,14 @@ class Term:
         polled = await self._reader.getmany(
             timeout_ms=round(limits.TRAINER_POLL_SECONDS * 1000), max_records=limits.TRAINER_POLL_RECORDS_MAX
         )
+        await self._missed(polled.get(self._places[AUDITS], ()))
         for place, records in polled.items():
             for record in records:
                 self._take(place, record)
         positions = {place: await self._reader.position(place) for place in self._places.values()}
+        if positions[self._places[AUDITS]] < self._read_to:
+            raise KafkaError(f"{self._topics[AUDITS]} goes back to {positions[self._places[AUDITS]]}: it was made anew")
+        self._read_to = positions[self._places[AUDITS]]
         self._ends = {place: end for place, end in self._ends.items() if positions[place] < end}
         outs = self._students(positions)
         await self._publish(membership, positions, outs)
@@ -191,16 +208,16 @@ class Term:
         for name, stream, quality in _with_quality(policy):
             known = before.get(name)
             if known is None:
-                judged = StreamQuality(name, quality, stream.version, audit_min=stream.audit_min)
-                self._streams[name] = _Learning(name, stream, judged, 0)
+                self.outgrown = True
                 continue
             if (known.spec.quality, known.spec.version) == (quality, stream.version):
                 known.spec = stream
                 self._streams[name] = known
                 continue
             judged = StreamQuality.load(known.judged.dump(), quality, stream.version, audit_min=stream.audit_min)
-            learning = self._streams[name] = _Learning(name, stream, judged, known.offset)
-            learning.obey(known.order)
+            learning = self._streams[name] = _Learning(name, stream, judged, known.offset, known.coin)
+            if known.order is not None:
+                learning.obey(known.order)
             learning.cost_usd_micros = known.cost_usd_micros
             learning.resume(known.kept)
             learning.lessons = known.lessons
@@ -219,7 +236,28 @@ class Term:
                     end = (await reader.end_offsets([place]))[place]
         return end
 
+    @property
+    def _now_ms(self) -> int:
+        return round(self._clock.time() * 1000)
+
     # --- reading ------------------------------------------------------------------------------------
+
+    async def _missed(self, records: Sequence[Record]) -> None:
+        """Finds audits that retention removed before they were read; `records`: what has come of `audits`. Voids the
+        claims that they may have been part of."""
+        assert self._reader is not None, "begun"
+        audits = self._places[AUDITS]
+        came_to = records[0].offset if records else await self._reader.position(audits)
+        behind = [learning for learning in self._streams.values() if learning.offset < came_to]
+        if not behind:
+            return
+        begins = (await self._reader.beginning_offsets([audits]))[audits]
+        until_ms = min(self._now_ms, records[0].timestamp) if records else self._now_ms
+        for learning in behind:
+            if lost := _removed(learning.offset, came_to, begins):
+                log.error("%s: %d audits were removed before they were read: its claim is void", learning.name, lost)
+                learning.lose(lost, until_ms)
+                learning.offset = came_to
 
     def _take(self, place: TopicPartition, record: Record) -> None:
         if record.value is None:
@@ -241,13 +279,23 @@ class Term:
                 self._streams[order.stream].obey(order)
         except codec.Undecodable as error:
             log.warning("%s/%d/%d is passed over: %s", record.topic, record.partition, record.offset, error)
+            if place == self._places[AUDITS]:
+                self._unread(record)
+
+    def _unread(self, record: Record) -> None:
+        """An audit that cannot be read is lost to its stream; where it names none, to all."""
+        named, at_ms = stream_in(record.value or b""), min(self._now_ms, record.timestamp)
+        for learning in self._streams.values():
+            if named in (None, learning.name) and record.offset >= learning.offset:
+                learning.lose(1, at_ms, since_ms=at_ms)
+                learning.offset = record.offset + 1
 
     def _audit(self, audit: Audit, offset: int) -> None:
         learning = self._streams.get(audit.stream)
         if learning is None:
             return
         if offset >= learning.offset:
-            learning.judged.fold(audit)
+            learning.judged.fold(audit, self._now_ms)
             learning.offset = offset + 1
             learning.changed = True
             learning.cost_usd_micros += audit.cost_usd_micros
@@ -290,7 +338,7 @@ class Term:
             audits=audits,
             lessons=lessons,
             feedback=feedback,
-            at_ms=round(self._clock.time() * 1000),
+            at_ms=self._now_ms,
         )
         work = self._teach_student(tuple(learning.spec.labels), learning.lessons.all(), self._rng.getrandbits(31))
         self._training = learning, kept, asyncio.ensure_future(work)
@@ -332,7 +380,7 @@ class Term:
         self, membership: Membership, positions: Mapping[TopicPartition, int], outs: Sequence[tuple[Topic, bytes, Any]]
     ) -> None:
         """What is due, with the offsets, which tell others of the lag and nothing else."""
-        now_s, now_ms = self._clock.monotonic(), round(self._clock.time() * 1000)
+        now_s, now_ms = self._clock.monotonic(), self._now_ms
         is_due = now_s - self._published_s >= limits.TRAINER_PUBLISH_SECONDS
         is_marked = now_s - self._marked_s >= limits.TRAINER_MARK_SECONDS
         position = positions[self._places[AUDITS]]
@@ -399,33 +447,66 @@ def _with_quality(policy: Policy) -> list[tuple[str, Stream, Quality]]:
     return [(name, stream, stream.quality) for name, stream in policy.streams.items() if stream.quality is not None]
 
 
-def _resumed(name: str, stream: Stream, quality: Quality, certificate: Certificate | None, end: int) -> _Learning:
-    if certificate is not None and certificate.offset > end:
-        log.warning("%s: its state goes to audit %d, and there are %d: it begins anew", name, certificate.offset, end)
-        certificate = None
-    if certificate is None:
-        return _Learning(name, stream, StreamQuality(name, quality, stream.version, audit_min=stream.audit_min), 0)
+def _resumed(
+    name: str, stream: Stream, quality: Quality, newest: Newest, first: int, end: int, now_ms: int
+) -> _Learning:
+    """Where the one before left off. Of a state that is lost, what can be read of it stays. `first`, `end`: of
+    `audits`."""
+    certificate = newest.certificates.get(name)
+    lost: object = None
+    if name in newest.lost:
+        why, lost = "its certificate cannot be read", newest.lost[name]
+    elif certificate is None:
+        if newest.certificates or newest.lost or first == 0:  # it is new, or all that was ever audited is there
+            judged = StreamQuality(name, quality, stream.version, audit_min=stream.audit_min)
+            return _Learning(name, stream, judged, first)
+        why = f"there is no certificate, and the audits before {first} are gone"
+    elif certificate.offset > end:
+        why, lost = f"its state goes to audit {certificate.offset}, and there are {end}", certificate.state
+    else:
+        try:
+            judged = StreamQuality.load(certificate.state, quality, stream.version, audit_min=stream.audit_min)
+        except (ValueError, KeyError, TypeError) as error:
+            why, lost = f"its state cannot be read: {error!r}", certificate.state
+        else:
+            learning = _Learning(name, stream, judged, certificate.offset, certificate.coin)
+            learning.cost_usd_micros = certificate.cost_usd_micros
+            is_its = (certificate.policy_version, certificate.claim) == (stream.version, claim_of(quality))
+            learning.said = certificate if is_its else None
+            return learning
+    log.error("%s: %s: it begins anew", name, why)
+    judged = StreamQuality.anew(name, quality, stream.version, lost, now_ms, audit_min=stream.audit_min)
+    return _Learning(name, stream, judged, first, "" if certificate is None else certificate.coin)
+
+
+def _removed(read_to: int, came_to: int, begins: int) -> int:
+    """Offsets that were removed before they were read. What is skipped above the beginning of the log are markers and
+    aborted records; where reading goes on below it, nothing was skipped."""
+    return max(0, begins - read_to) if came_to >= begins else 0
+
+
+def stream_in(audit: bytes) -> str | None:
+    """The stream that an audit names which cannot be read otherwise."""
     try:
-        judged = StreamQuality.load(certificate.state, quality, stream.version, audit_min=stream.audit_min)
-    except (ValueError, KeyError, TypeError) as error:
-        log.error("%s: its state cannot be read, it begins anew: %r", name, error)
-        return _Learning(name, stream, StreamQuality(name, quality, stream.version, audit_min=stream.audit_min), 0)
-    learning = _Learning(name, stream, judged, certificate.offset)
-    learning.cost_usd_micros = certificate.cost_usd_micros
-    learning.said = certificate if certificate.policy_version == stream.version else None
-    return learning
+        found = orjson.loads(audit)
+    except orjson.JSONDecodeError:
+        return None
+    named = found.get("stream") if isinstance(found, dict) else None
+    return named if isinstance(named, str) else None
 
 
 def _certificate(learning: _Learning, standing: Standing, now_ms: int) -> Certificate:
     return Certificate(
         stream=learning.name,
         policy_version=learning.spec.version,
+        claim=learning.judged.claim,
         standing=standing,
         report=asdict(learning.judged.report(now_ms)),
         state=learning.judged.dump(),
         cost_usd_micros=learning.cost_usd_micros,
         offset=learning.offset,
         at_ms=now_ms,
+        coin=learning.coin,
     )
 
 

@@ -77,7 +77,9 @@ COINS_MAX = 4_096  # blocks of 16 coins of audits that are kept, a stream: a meg
 PLANS_MAX = 16_384  # messages of a stream that wait for the reference: what was said of them when their coin was tossed
 SELF_AUDITS_SHARE = 0.05  # of what the reference judges anyway: it is asked twice, to see how far it agrees with itself
 ESCALATION_USD_MICROS = 4_000  # of a mini run, about: what another vote of nano's may save
-BATCH_SHADOWS_SHARE = 0.25  # of what the reference judges: nano in a batch is asked too, until that is proven
+CANDIDATES_MAX = 16  # models that an operator has tried since the start, whose server's limits are remembered
+CANDIDATE_REST_SECONDS = 60.0  # a model on trial that cannot be asked is let alone for: no answer waits for it twice
+BATCH_SHADOWS_SHARE = 0.5  # of what the reference judges: nano in a batch is asked too, until that is proven
 
 # --- engine --------------------------------------------------------------------------------------
 COMMIT_METADATA_CHARS_MAX = 4_096  # the broker's offset.metadata.max.bytes; 4,097 is refused and kills the producer
@@ -163,7 +165,6 @@ REPLAY_SILENCE_SECONDS_MAX = 30.0  # without an answer from the broker
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
 BATCH_INPUT_CHARS_MAX = 48_000  # of all messages in one call: bounds latency and what one failed call wastes
 BATCH_LINGER_SECONDS_MAX = 10.0  # at one message a second that is ten a call; shutdown does not wait for longer
-EXAMPLES_MAX = 200  # that fill a prompt's prefix: 2,304 tokens of the shortest log lines
 CACHE_KEYS_MAX = 256  # of one stream's prompts in a process: 3,840 calls a minute at 15 a key
 TRIAGE_CALLS_MAX = 128  # a stream at once: 1,000 to 2,000 messages a second when a call takes one
 FIELD_CHARS_MAX = 500  # of an extracted text: a name, a number, a cause; bounds what a pattern is tried on
@@ -177,6 +178,8 @@ CALLS_IN_FLIGHT_FIRST = 8  # before a model's server has told its limits; grows 
 CONNECT_SECONDS_MAX = 10.0  # to a model's server; part of CALL_SECONDS_MAX
 BACKOFF_SECONDS_MAX = 20.0  # between tries of one call where the server does not say how long
 REPLY_BYTES_MAX = 16 * MIB  # a longer answer to a call is garbage
+DECISION_QUESTIONS_MAX = 400  # in one call: what OpenAI's Decisions API takes
+DECISION_CHOICES_MAX = 255  # of one question: the same
 OUTPUT_TOKENS_DEFAULT = 4_096  # of a call that names no bound: without one its worst cost is unknown
 SPEND_QUEUE_MAX = 10_000  # spend records waiting for the broker: minutes of an outage at full rate
 
@@ -307,6 +310,8 @@ QUALITY_BURN_IN_AUDITS = 100  # whose scores fix the thresholds of a version, an
 QUALITY_FUTILE_AUDITS = 20_000  # a good version needs some 500; one that would take more than this is given up
 QUALITY_FUTILE_AFTER = 300  # audits: fewer do not tell what is hopeless
 QUALITY_FUTILE_EVERY = 100  # audits, between two looks at it
+QUALITY_TRIALS_UNKNOWN = 1_000  # taken for tried where the number is lost: one a day for three years
+QUALITY_SIZE_AUDITS_MIN = 20  # of batches at least so large, before what is certified may use them
 QUALITY_VERSIONS_MAX = 24  # of a rule, kept; the oldest that does not answer is forgotten
 QUALITY_DAYS_MAX = 31  # whose claims are kept
 QUALITY_EVENTS_MAX = 50  # kept of what was certified and revoked
@@ -346,6 +351,7 @@ CONSOLE_FORM_BYTES_MAX = 4 * KIB  # of what a browser may send: a token
 assert CONSOLE_LOOKBACK_RECORDS < CONSOLE_DECISIONS_BEHIND_MAX, "what is read at the start is not skipped at once"
 
 assert MESSAGE_TEXT_CHARS_MAX <= BATCH_INPUT_CHARS_MAX, "one message must fit a batch"
+assert BATCH_MESSAGES_MAX + 3 <= DECISION_QUESTIONS_MAX, "a batch with its control, and the control's two digits"
 assert BATCH_LINGER_SECONDS_MAX < SHUTDOWN_SECONDS_MAX, "who lingers may still be asked about"
 assert ESCALATION_TEXT_CHARS_MAX * 4 * 2 < OUTPUT_RECORD_BYTES_MAX, "four-byte characters, escaped, must fit a record"
 assert INPUT_VALUE_BYTES_MAX < DEAD_LETTER_VALUE_BYTES_MAX, "what is refused must fit where it goes"

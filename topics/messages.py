@@ -241,8 +241,9 @@ class Shadow:
         Literal["free", "batch"], Field(description="Memory and student; or nano with many messages a call")
     ]
     version: Annotated[str, Field(description="Of what was frozen when its audits began")]
-    label: str
+    label: Annotated[str, Field(description="Empty: it gave no valid answer, which agrees with none")]
     score: Annotated[float, Field(ge=0, le=1, description="How sure it is; thresholds are on this")]
+    size: Annotated[int | None, Field(ge=1, description="Messages in the call, where the rule is `batch`")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,10 +269,11 @@ class Audit:
     shadows: tuple[Shadow, ...]
     template: str | None
     text: Annotated[str, Field(description="The message as a student sees it, cut")]
-    cost_usd_micros: Annotated[float, Field(ge=0, description="Of the reference's judgement")]
+    cost_usd_micros: Annotated[float, Field(ge=0, description="Of the reference's judgement, and of a model on trial")]
     reference_again: Annotated[
         str | None, Field(description="What it said when it was asked a second time; null where it was not")
     ] = None
+    size: Annotated[int | None, Field(ge=1, description="Messages in the call, where the rule is `batch`")] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from multidict import CIMultiDict
 
-from local.standin import chat_api, responses_api
+from local.standin import chat_api, decisions_api, responses_api
 from local.standin.service import Service
 from local.standin.settings import StandInSettings
 from processors.gateway.client import Client, Raw
@@ -80,7 +80,7 @@ class InProcess(Client):
         """Nothing is open."""
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], seconds: float | None = None) -> Raw:  # noqa: ARG002
-        api = responses_api if url.endswith(responses_api.PATH) else chat_api
+        api = next((api for api in (responses_api, decisions_api) if url.endswith(api.PATH)), chat_api)
         reply = await self._service.serve(api, body, headers.get("authorization", ""))
         return Raw(reply.status, CIMultiDict(reply.headers), reply.body)
 

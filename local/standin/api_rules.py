@@ -24,7 +24,7 @@ def check_parameters(body: Mapping[str, Any], known: frozenset[str]) -> None:
             raise invalid(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     if not isinstance(body.get("model"), str):
         raise invalid("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
-    for name in ("stream", "background", "logprobs", "top_logprobs"):
+    for name in ("stream", "background", "top_logprobs"):
         if body.get(name):
             raise invalid(
                 f"'{name}' is not available from this simulated provider: leave it out.",

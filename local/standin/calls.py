@@ -52,6 +52,24 @@ class JsonSchema:
     schema: Json | None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about the input that is answered by one of its choices: (value, description)."""
+
+    name: str | None
+    instructions: str
+    choices: Sequence[tuple[str | bool, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The answer to a question. `choice` is None where it is declined."""
+
+    question: Question
+    choice: str | bool | None
+    probability: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One request that passed the API's own rules."""
@@ -68,6 +86,7 @@ class Call:
     service_tier: str  # default or flex
     cache_key: str
     segments: Sequence[bytes]  # the prompt in the order in which a prefix is cached
+    questions: Sequence[Question] = ()  # of the Decisions API, which wants no text
 
     @property
     def prompt_chars(self) -> int:
@@ -76,8 +95,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says: tool calls, a refusal, or text."""
+    """What the model says: tool calls, a refusal, decisions or text."""
 
     text: str = ""
     tool_calls: Sequence[ToolCall] = ()
     refusal: str | None = None
+    decisions: Sequence[Decided] = ()

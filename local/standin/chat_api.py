@@ -10,6 +10,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParamsNon
 from local.standin import api_rules as rules
 from local.standin.billing import Outcome
 from local.standin.calls import Answer, Call, Said, ToolCall, ToolOutput, Turn
+from local.standin.logprobs import check, tokens
 from local.standin.problems import invalid
 
 PATH = "/v1/chat/completions"
@@ -25,6 +26,7 @@ def parse(body: dict[str, Any]) -> Call:
     system, turns = _read_messages(body)
     effort = body.get("reasoning_effort") or "none"
     rules.check_sampling(body, effort, "reasoning_effort")
+    check(bool(body.get("logprobs")), effort, "logprobs")
     tools = rules.read_tools(body.get("tools"), nested=True, strict_by_default=False)
     if tools and effort != "none":
         raise invalid(
@@ -108,13 +110,14 @@ def render(body: dict[str, Any], answer: Answer, outcome: Outcome, call_id: str,
             {"id": made.call_id, "type": "function", "function": {"name": made.name, "arguments": made.arguments}}
             for made in answer.tool_calls
         ]
+    told = {"content": tokens(outcome.text), "refusal": None} if body.get("logprobs") and message["content"] else None
     finish = "length" if not outcome.complete else "tool_calls" if answer.tool_calls else "stop"
     return {
         "id": f"chatcmpl-{call_id}",
         "object": "chat.completion",
         "created": int(now),
         "model": body["model"],
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+        "choices": [{"index": 0, "message": message, "logprobs": told, "finish_reason": finish}],
         "usage": {
             "prompt_tokens": usage.input,
             "completion_tokens": usage.output,

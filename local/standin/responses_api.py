@@ -7,6 +7,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsNo
 from local.standin import api_rules as rules
 from local.standin.billing import Outcome
 from local.standin.calls import Answer, Call, Said, ToolCall, ToolOutput, Turn
+from local.standin.logprobs import check, tokens
 from local.standin.problems import Problem, invalid
 
 PATH = "/v1/responses"
@@ -28,6 +29,7 @@ def parse(body: dict[str, Any]) -> Call:
     instructions, turns = _read_input(body)
     effort = (body.get("reasoning") or {}).get("effort") or "none"
     rules.check_sampling(body, effort, "reasoning.effort")
+    check(_wants_logprobs(body), effort, "include")
     tools = rules.read_tools(body.get("tools"), nested=False, strict_by_default=True)
     format_ = rules.read_format(
         (body.get("text") or {}).get("format"),
@@ -98,7 +100,7 @@ def render(body: dict[str, Any], answer: Answer, outcome: Outcome, call_id: str,
         "instructions": body.get("instructions"),
         "max_output_tokens": body.get("max_output_tokens"),
         "model": body["model"],
-        "output": _output(answer, outcome.text, status, call_id),
+        "output": _output(answer, outcome.text, status, call_id, logprobs=_wants_logprobs(body)),
         "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
         "previous_response_id": None,
         "prompt_cache_key": body.get("prompt_cache_key"),
@@ -124,7 +126,11 @@ def render(body: dict[str, Any], answer: Answer, outcome: Outcome, call_id: str,
     }
 
 
-def _output(answer: Answer, text: str, status: str, call_id: str) -> list[dict[str, Any]]:
+def _wants_logprobs(body: dict[str, Any]) -> bool:
+    return "message.output_text.logprobs" in (body.get("include") or ())
+
+
+def _output(answer: Answer, text: str, status: str, call_id: str, *, logprobs: bool) -> list[dict[str, Any]]:
     if answer.tool_calls:
         return [
             {
@@ -137,7 +143,8 @@ def _output(answer: Answer, text: str, status: str, call_id: str) -> list[dict[s
             }
             for index, made in enumerate(answer.tool_calls)
         ]
-    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    told = tokens(text) if logprobs else []
+    part: dict[str, Any] = {"type": "output_text", "text": text, "annotations": [], "logprobs": told}
     if answer.refusal is not None:
         part = {"type": "refusal", "refusal": answer.refusal}
     return [{"id": f"msg_{call_id}", "type": "message", "status": status, "role": "assistant", "content": [part]}]

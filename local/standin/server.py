@@ -7,7 +7,7 @@ from typing import Any, Self
 import orjson
 from aiohttp import BodyPartReader, web
 
-from local.standin import batches_api, chat_api, files_api, responses_api
+from local.standin import batches_api, chat_api, decisions_api, files_api, responses_api
 from local.standin.faults import Fault
 from local.standin.problems import Problem, invalid
 from local.standin.service import Api, ConnectionCut, Reply, Service, json_object
@@ -19,8 +19,8 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 _MARK = {"x-sluice-simulated": "true", "openai-version": "2020-10-01"}
 _ABOUT = (
     "Sluice's stand-in provider. Every answer from here is simulated: no language model is behind it.\n"
-    "It speaks POST /v1/responses, POST /v1/chat/completions, GET /v1/models, and /v1/files and /v1/batches "
-    "of OpenAI's API.\n"
+    "It speaks POST /v1/responses, POST /v1/chat/completions, POST /v1/decisions, GET /v1/models, and /v1/files and "
+    "/v1/batches of OpenAI's API.\n"
     "GET /_standin/stats says what it served; POST and DELETE /_standin/faults make it fail.\n"
 )
 
@@ -84,6 +84,7 @@ class StandIn:
             [
                 web.post(responses_api.PATH, self._model_path(responses_api)),
                 web.post(chat_api.PATH, self._model_path(chat_api)),
+                web.post(decisions_api.PATH, self._model_path(decisions_api)),
                 web.get("/v1/models", self._models),
                 web.get("/v1/models/{name}", self._models),
                 web.post(files_api.PATH, self._upload),

@@ -36,7 +36,7 @@ NEVER_S = 24 * 3600.0  # a call that is not answered; its client leaves, or the 
 
 
 class Api(Protocol):
-    """One of the two APIs (responses_api, chat_api)."""
+    """One of the APIs (responses_api, chat_api, decisions_api)."""
 
     def parse(self, body: dict[str, Any]) -> Call:
         """Raises Problem."""
@@ -47,7 +47,7 @@ class Api(Protocol):
     ) -> dict[str, Any]: ...
 
 
-_APIS: Mapping[str, Api] = {api.PATH: api for api in (responses_api, chat_api)}
+_APIS: Mapping[str, Api] = {api.PATH: api for api in (responses_api, chat_api)}  # that Batch jobs may ask
 
 
 class ConnectionCut(Exception):

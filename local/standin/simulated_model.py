@@ -7,6 +7,7 @@ import orjson
 
 from local.standin.answering import Answers, coded_labels, label_choices
 from local.standin.calls import Answer, Call
+from local.standin.deciding import break_decisions, decide
 from local.standin.faults import break_items
 from local.standin.filling import fill
 from local.standin.judging import Judge, with_accidents
@@ -27,6 +28,8 @@ class SimulatedModel:
 
     async def answer(self, call: Call, tier: Tier, now: float, fault: str | None = None) -> Answer:
         """`fault`: the kind of a fault that concerns what the model says. `now`: seconds since the epoch."""
+        if call.questions:
+            return Answer(decisions=break_decisions(await decide(call, self._judge, tier, now), fault))
         if fault == "refusal":
             return Answer(refusal=_REFUSAL)
         if fault == "garbage_text":

@@ -11,7 +11,7 @@ import orjson
 
 from processors.gateway.refusals import Complaint
 
-Api = Literal["responses", "chat"]
+Api = Literal["responses", "chat", "decisions"]
 Json = dict[str, Any]
 
 # What a request may do without: dropped for a server that complains of it.
@@ -22,6 +22,7 @@ _OPTIONAL = (
     "store",
     "service_tier",
     "include",
+    "logprobs",
     "metadata",
     "parallel_tool_calls",
 )

@@ -18,6 +18,7 @@ import orjson
 
 from processors import metrics
 from processors.asking import Answer, Ask, Waiting
+from processors.cache import Cache
 from processors.clock import Clock
 from processors.errors import AnswerRefused, ConfigurationError, ProviderUnavailable, RequestRefused
 from processors.gateway import wire
@@ -34,7 +35,7 @@ from processors.gateway.ledger import Bill, Ledger, waiting
 from processors.gateway.limiter import Limiter
 from processors.gateway.providers import Server
 from processors.gateway.refusals import Again, Refused, judge
-from processors.gateway.routes import Route, routes
+from processors.gateway.routes import Route, routes, tried
 from processors.gateway.wire import Reading
 from processors.placeholders import resolve
 from processors.policy import Policy
@@ -86,6 +87,8 @@ class Gateway:
         self._client = Client(call_seconds)
         self._budgets = Budgets(policy, clock)
         self._routes = routes(policy, env, clock)
+        self._tiers = policy.tiers
+        self._tried: Cache[tuple[Tier, str], Route] = Cache(limits.CANDIDATES_MAX)  # of models that are no tier's
         self._scope = _scope(policy, env)
         self._pace = pace
         self._batch_lanes: dict[str, BatchLane] = {}  # by server
@@ -122,13 +125,13 @@ class Gateway:
 
     async def ask(self, ask: Ask) -> Answer:
         """As `processors.asking.Model.ask`."""
-        route = self._routes[ask.tier]
+        route = self._route(ask.tier, ask.model)
         context = Context(
             tier=ask.tier, stream=ask.stream, tenant=ask.tenant, purpose=ask.purpose, messages=ask.messages
         )
         dialect = route.server.dialect
         lane = lane_of(ask.deadline_s, set(route.lanes) - {"batch"})
-        request = wire.write(ask, route.model, dialect.api, dialect.vendor, lane)
+        request = wire.write(ask, route.model, dialect.api, dialect.vendor, lane, logprobs=route.logprobs)
         leave_s = math.inf
         if lane == "flex" and ask.deadline_s is not None:
             left_s = min(ask.deadline_s - limits.LANE_FALLBACK_SECONDS, limits.FLEX_WAIT_SECONDS_MAX)
@@ -147,7 +150,18 @@ class Gateway:
             lane=reply.lane,
             about=ask.about,
             note=ask.note,
+            sure=reply.reading.sure,
         )
+
+    def _route(self, tier: Tier, model: str | None) -> Route:
+        """The tier's, or one to the same server for another model."""
+        if model is None or model == self._routes[tier].model:
+            return self._routes[tier]
+        route = self._tried.get((tier, model))
+        if route is None:
+            route = tried(self._routes, tier, self._tiers.of(tier), model, self._clock)
+            self._tried.put((tier, model), route)
+        return route
 
     async def later(self, ask: Ask) -> Answer | Waiting:
         """The answer, by whichever lane is cheapest for the time that is left; by the batch lane, if it is there.
@@ -155,7 +169,7 @@ class Gateway:
         Asked for again with the same key, or about one of the same messages, it is the same answer, paid once,
         whichever worker asks. Raises as `ask`. Cancelled, it leaves what the batch lane has to the batch lane.
         """
-        lane, custom_id = self._batch_lane(ask.tier), None
+        lane = self._batch_lane(ask.tier) if ask.model is None else None  # a job is of the tier's model
         if lane is not None:
             custom_id = lane.custom_id(ask)
             for name in (*ask.about, custom_id):
@@ -173,6 +187,8 @@ class Gateway:
 
     async def submit(self, ask: Ask) -> Waiting:
         """Puts an ask into the batch lane, unless it is there. Raises as `ask`, of what is told before it is sent."""
+        if ask.model is not None:
+            raise RequestRefused(f"a Batch job is of its tier's model: ask for '{ask.model}' by `ask`")
         return await self._batch_lane_of(ask.tier).submit(ask)
 
     async def collect(self, tier: Tier, stream: str, name: str) -> Answer | Waiting | None:
@@ -212,7 +228,7 @@ class Gateway:
         return lane
 
     async def send(self, path: str, body: bytes, context: Context) -> Reply:
-        """A request of one of OpenAI's two APIs, as bytes. Its model becomes the one of the context's tier.
+        """A request of one of OpenAI's APIs, as bytes. Its model becomes the one of the context's tier.
 
         Raises as `ask` does, but a model that declines is a Reply. Cancelling it abandons the call.
         """

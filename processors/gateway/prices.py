@@ -61,6 +61,18 @@ def prices_of(tier: Tier, settings: TierSettings) -> dict[Lane, Price]:
     return {"realtime": price, "flex": cheap, "batch": cheap}
 
 
+def candidate(tier: Tier, settings: TierSettings, model: str) -> TierSettings:
+    """The tier with `model` in the place of its own. Raises ConfigurationError where its price is not known."""
+    own = settings.candidates.get(model)
+    if own is None and _family(model) not in BUILT_IN:
+        raise ConfigurationError(
+            f"model '{model}': its price is not known, and no budget holds without one. "
+            f'Add tiers.{tier}.candidates = {{ "{model}" = {{ input = …, cached = …, output = …, as_of = … }} }}, '
+            "in USD per million tokens, and restart the workers; zeros if the server is yours and free"
+        )
+    return settings.model_copy(update={"model": model, "usd_per_million": own})
+
+
 def price_of(tier: Tier, settings: TierSettings) -> Price:
     """In the realtime lane: the policy's price, else the built-in one of that model name at whichever server.
 

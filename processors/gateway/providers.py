@@ -14,6 +14,8 @@ from topics.messages import Lane
 
 log = logging.getLogger("sluice.gateway")
 
+_OF_EVERY_TIER: tuple[Api, ...] = ("responses", "chat")
+
 
 @dataclass(slots=True)
 class Server:
@@ -84,6 +86,8 @@ def server_of(name: str, provider: Provider, env: Mapping[str, str]) -> Server:
     lanes: frozenset[Lane] = frozenset({"realtime"})
     if provider.lanes is not None or vendor:
         lanes |= set(get_args(Lane) if provider.lanes is None else provider.lanes)
+    if dialect.api == "decisions":
+        lanes = frozenset({"realtime"})  # its requests name no service tier, and no Batch job takes them
     if "batch" in lanes and dialect.api == "chat":
         if provider.lanes is not None:
             raise ConfigurationError(
@@ -97,7 +101,7 @@ def server_of(name: str, provider: Provider, env: Mapping[str, str]) -> Server:
 def _api_of(provider: Provider, env: Mapping[str, str]) -> Api:
     if provider.api is not None:
         return provider.api
-    for api in get_args(Api):
+    for api in _OF_EVERY_TIER:
         if api == (env.get("OPENAI_API") or "responses"):
-            return api  # type: ignore[no-any-return]
-    raise ConfigurationError(f'OPENAI_API = "{env["OPENAI_API"]}": use one of {", ".join(get_args(Api))}')
+            return api
+    raise ConfigurationError(f'OPENAI_API = "{env["OPENAI_API"]}": use one of {", ".join(_OF_EVERY_TIER)}')

@@ -7,6 +7,7 @@ from openai import AsyncOpenAI
 
 from processors.errors import RequestRefused
 from processors.gateway.context import current
+from processors.gateway.wire import PATHS
 
 if TYPE_CHECKING:
     from processors.gateway.gateway import Gateway
@@ -25,7 +26,7 @@ class GatewayTransport(httpx2.AsyncBaseTransport):
         """Raises the errors of `Gateway.send`; the SDK lets them pass."""
         path = request.url.path.removeprefix("/v1")
         if request.method != "POST":
-            raise RequestRefused(f"{request.method} {path} is not served here: POST to /responses or /chat/completions")
+            raise RequestRefused(f"{request.method} {path} is not served here: POST to {' or '.join(PATHS)}")
         reply = await self._gateway.send(path, await request.aread(), current())
         headers = [(name, value) for name, value in reply.headers.items() if name.lower() not in _OF_THE_WIRE]
         return httpx2.Response(reply.status, headers=headers, content=reply.body)

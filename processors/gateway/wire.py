@@ -1,31 +1,40 @@
-"""The bodies of OpenAI's two APIs: writing a question in full, and reading what came back."""
+"""The bodies of OpenAI's APIs: writing a question in full, and reading what came back."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from json import JSONDecodeError, JSONDecoder
 from typing import Any, TypedDict
 
 import orjson
 
 from processors.asking import Ask
+from processors.gateway import decisions
 from processors.gateway.dialect import Api, Json
+from processors.gateway.logprobs import sure
 from topics.limits import OUTPUT_TOKENS_DEFAULT
 from topics.messages import Lane, Tokens
 
-PATHS: dict[str, Api] = {"/responses": "responses", "/chat/completions": "chat"}
+PATHS: dict[str, Api] = {"/responses": "responses", "/chat/completions": "chat", "/decisions": "decisions"}
 _BOUNDS: dict[Api, tuple[str, ...]] = {
     "responses": ("max_output_tokens",),
     "chat": ("max_completion_tokens", "max_tokens"),
+    "decisions": (),  # answers are no output
 }
 
 
 def path_of(api: Api) -> str:
-    return "/responses" if api == "responses" else "/chat/completions"
+    return next(path for path, known in PATHS.items() if known == api)
 
 
-def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime") -> Json:
-    """The request for an Ask. `vendor`: OpenAI's own host, where the service tier decides the price."""
+def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime", *, logprobs: bool = False) -> Json:
+    """The request for an Ask. `vendor`: OpenAI's own host, where the service tier decides the price. `logprobs`: of the
+    answer's tokens are wanted.
+
+    Raises RequestRefused for what the API cannot be asked.
+    """
+    if api == "decisions":
+        return decisions.write(ask, model)
     request: Json
     schema = {"name": ask.schema_name, "schema": ask.schema, "strict": True}
     if api == "responses":
@@ -38,6 +47,8 @@ def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime")
             "reasoning": {"effort": "none"},
             "store": False,
         }
+        if logprobs:
+            request["include"] = ["message.output_text.logprobs"]
     else:
         request = {
             "model": model,
@@ -50,6 +61,8 @@ def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime")
         }
         if vendor:
             request["reasoning_effort"] = "none"
+        if logprobs:
+            request["logprobs"] = True
     if lane == "flex":
         request["service_tier"] = "flex"
     elif vendor and lane == "realtime":
@@ -62,6 +75,8 @@ def write(ask: Ask, model: str, api: Api, vendor: bool, lane: Lane = "realtime")
 def bound_output(request: Json, api: Api) -> int:
     """The most output tokens that the request allows. One that names no bound gets OUTPUT_TOKENS_DEFAULT."""
     names = _BOUNDS[api]
+    if not names:
+        return 0
     bound = next((request[name] for name in names if isinstance(request.get(name), int)), None)
     if bound is None:
         bound = request[names[0]] = OUTPUT_TOKENS_DEFAULT
@@ -80,7 +95,7 @@ def fits(text: str, schema: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A reply of either API."""
+    """A reply of any API."""
 
     text: str
     refusal: str | None  # the model's words, or that a filter stopped it
@@ -90,6 +105,7 @@ class Reading:
     model: str | None
     service_tier: str | None
     simulated: bool  # it says of itself that no model gave it, as that of `sluice demo` does
+    sure: Mapping[str, float] = field(default_factory=dict)  # key → probability of its label, where it tells one
 
 
 def read(body: bytes, api: Api) -> Reading | None:
@@ -103,7 +119,13 @@ def read(body: bytes, api: Api) -> Reading | None:
 def read_payload(payload: Any, api: Api) -> Reading | None:
     """As `read`, of a body that is parsed."""
     try:
-        return _read_response(payload) if api == "responses" else _read_completion(payload)
+        match api:
+            case "responses":
+                return _read_response(payload)
+            case "chat":
+                return _read_completion(payload)
+            case "decisions":
+                return _read_decision(payload)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         return None
 
@@ -125,6 +147,7 @@ def _read_response(payload: Any) -> Reading | None:
         model=payload.get("model"),
         service_tier=payload.get("service_tier"),
         simulated=payload.get("simulated") is True,
+        sure=sure([token for part in parts for token in part.get("logprobs") or ()]),
     )
 
 
@@ -141,6 +164,23 @@ def _read_completion(payload: Any) -> Reading:
         tokens=_tokens(payload.get("usage"), "prompt", "completion"),
         model=payload.get("model"),
         service_tier=payload.get("service_tier"),
+        simulated=payload.get("simulated") is True,
+        sure=sure((choice.get("logprobs") or {}).get("content") or ()),
+    )
+
+
+def _read_decision(payload: Any) -> Reading:
+    text, probabilities, refusal = decisions.read(payload)
+    tokens = _tokens(payload.get("usage"), "input", "output")
+    return Reading(
+        text=text,
+        refusal=refusal,
+        sure=probabilities,
+        complete=True,
+        calls_tools=False,
+        tokens=None if tokens is None else replace(tokens, output=0),  # answers are not billed
+        model=payload.get("model"),
+        service_tier=None,
         simulated=payload.get("simulated") is True,
     )
 

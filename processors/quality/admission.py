@@ -17,10 +17,12 @@ from typing import Any, Literal
 from processors.quality.betting import Evidence, version_delta
 from processors.quality.drift import DriftWatch
 from topics.limits import (
+    BATCH_MESSAGES_MAX,
     QUALITY_BURN_IN_AUDITS,
     QUALITY_FUTILE_AFTER,
     QUALITY_FUTILE_AUDITS,
     QUALITY_FUTILE_EVERY,
+    QUALITY_SIZE_AUDITS_MIN,
     QUALITY_VERSIONS_MAX,
     QUALITY_WINDOW_SECONDS,
     QUALITY_WINDOWS_MIN,
@@ -79,6 +81,14 @@ class Level:
 
 
 @dataclass(slots=True)
+class Sized:
+    """Audits of batches of nearly one size: from a power of two on to the next."""
+
+    largest: int  # messages in a batch
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+@dataclass(slots=True)
 class Trial:
     """Of one frozen version."""
 
@@ -94,11 +104,28 @@ class Trial:
     watch: DriftWatch | None = None  # since it is certified
     futile: str = ""  # why it was given up
     ended: str = ""  # why the certificate of the trial before this one ended
+    sizes: dict[int, Sized] = field(default_factory=dict)  # of its batches, by the power of two
 
     @property
     def level(self) -> Level | None:
         """The widest that is certified."""
         return self.levels[self.certified - 1] if self.certified else None
+
+    def size_max(self, epsilon: float, alpha: float) -> int | None:
+        """The largest batch it may travel in: below every size that disagrees, at 1 - `alpha`, in more than `epsilon`;
+        where it is certified, none that was hardly audited. None: no objection. One message is never objected to."""
+        objected = [
+            size - 1 for size, each in self.sizes.items() if size > 1 and each.evidence.is_above(epsilon, alpha)
+        ]
+        if self.certified and self.sizes:
+            wanted = min(QUALITY_SIZE_AUDITS_MIN, sum(each.evidence.audits for each in self.sizes.values()))
+            audits = 0
+            for size in sorted(self.sizes, reverse=True):
+                audits += self.sizes[size].evidence.audits
+                if audits >= wanted:
+                    objected.append(self.sizes[size].largest)
+                    break
+        return min(objected, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +137,7 @@ class Drawn:
     """The chance of an audit that every message of the rule's had at least, by this message's own: see betting.py."""
     messages: float  # that it stands for: one by its probability
     disagrees: bool
+    size: int | None = None  # messages in the batch that answered
 
 
 class Admission:
@@ -182,6 +210,7 @@ class Admission:
                 trial.levels, trial.scores = _levels(trial.scores, self._coverages), []
             return
         trial.windows.add(self._spread, drawn.at_ms, drawn.weight, drawn.messages)
+        self.sized(version, drawn)
         for level in trial.levels:
             if score >= level.score_min:
                 level.evidence.add(drawn.weight, drawn.disagrees)
@@ -200,6 +229,16 @@ class Admission:
         trial.watch.add(drawn.weight, drawn.disagrees)
         if trial.watch.alarmed:
             self._end(trial, drawn.at_ms, "audits since show more disagreement than was certified")
+
+    def sized(self, version: str | None, drawn: Drawn) -> None:
+        """An audit of what `version` said in a batch."""
+        trial = self.trials.get(version or "")
+        if trial is None or drawn.size is None:
+            return
+        size = min(drawn.size, BATCH_MESSAGES_MAX)
+        sized = trial.sizes.setdefault(1 << (size.bit_length() - 1), Sized(size))
+        sized.largest = max(sized.largest, size)
+        sized.evidence.add(drawn.weight, drawn.disagrees)
 
     def expire(self, at_ms: int, expiry_ms: int) -> None:
         """Ends certificates that no audit has confirmed for `expiry_ms`."""
@@ -297,6 +336,7 @@ def _dump(trial: Trial) -> dict[str, Any]:
         "watch": None if trial.watch is None else trial.watch.dump(),
         "futile": trial.futile,
         "ended": trial.ended,
+        "sizes": [[size, each.largest, each.evidence.dump()] for size, each in trial.sizes.items()],
     }
 
 
@@ -314,4 +354,5 @@ def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
         watch=None if state["watch"] is None else DriftWatch(epsilon, state["watch"]),
         futile=state["futile"],
         ended=state["ended"],
+        sizes={int(size): Sized(int(largest), Evidence.load(counts)) for size, largest, counts in state["sizes"]},
     )

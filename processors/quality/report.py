@@ -91,6 +91,7 @@ class Report:
     confidence: float
     off: bool  # the kill switch: nothing below the reference answers
     pinned: str | None
+    began_anew_ms: int | None = None  # the state was lost: what was claimed before is void
     standing: Standing
     start: Claim | None  # None before the first audit of an answer below the reference
     days: tuple[Claim, ...]  # the latest first

@@ -27,9 +27,10 @@ class Period:
     too_rare: int = (
         0  # audits whose probability was below the least one: the claim is void, the proof does not cover it
     )
+    lost: int = 0  # records that may have been its audits and were not read: the claim is void
 
     def holds(self, epsilon: float, delta: float) -> bool:
-        return not self.too_rare and self.evidence.log_e(epsilon) >= -log(delta)
+        return not self.too_rare and not self.lost and self.evidence.log_e(epsilon) >= -log(delta)
 
 
 class Running:
@@ -46,14 +47,11 @@ class Running:
 
     def add(self, at_ms: int, probability: float, disagrees: bool, means: Means) -> None:
         """One audit of an answer below the reference."""
-        day = at_ms // DAY_MS
         if self.start is None:
             self.start = Period(at_ms, at_ms)
         periods = [self.start]
-        if day in self.days or len(self.days) < QUALITY_DAYS_MAX or day > min(self.days):
-            if day not in self.days and len(self.days) >= QUALITY_DAYS_MAX:
-                del self.days[min(self.days)]
-            periods.append(self.days.setdefault(day, Period(at_ms, at_ms)))
+        if (of_day := self._day(at_ms)) is not None:
+            periods.append(of_day)
         weight = self._audit_min / probability
         for period in periods:
             period.first_ms, period.last_ms = min(period.first_ms, at_ms), max(period.last_ms, at_ms)
@@ -63,6 +61,25 @@ class Running:
                 period.evidence.add(min(weight, 1.0), disagrees)
         if weight <= 1 + _ROUNDING:
             self.means.setdefault(means, Evidence()).add(min(weight, 1.0), disagrees)
+
+    def lose(self, since_ms: int, until_ms: int, records: int) -> None:
+        """So many records are gone or cannot be read, that may have been audits of answers from then to then."""
+        if self.start is None:
+            self.start = Period(since_ms, until_ms)
+        self.start.lost += records
+        first_ms = max(since_ms, until_ms - (QUALITY_DAYS_MAX - 1) * DAY_MS)
+        for day in range(first_ms // DAY_MS, until_ms // DAY_MS + 1):
+            if (of_day := self._day(max(first_ms, day * DAY_MS))) is not None:
+                of_day.lost += records
+
+    def _day(self, at_ms: int) -> Period | None:
+        """The period of that day. None for one that is older than those that are kept."""
+        day = at_ms // DAY_MS
+        if day not in self.days and len(self.days) >= QUALITY_DAYS_MAX:
+            if day < min(self.days):
+                return None
+            del self.days[min(self.days)]
+        return self.days.setdefault(day, Period(at_ms, at_ms))
 
     def dump(self) -> dict[str, Any]:
         return {
@@ -81,9 +98,9 @@ class Running:
 
 
 def _dump(period: Period) -> list[Any]:
-    return [period.first_ms, period.last_ms, period.too_rare, period.evidence.dump()]
+    return [period.first_ms, period.last_ms, period.too_rare, period.lost, period.evidence.dump()]
 
 
 def _load(state: Sequence[Any]) -> Period:
-    first_ms, last_ms, too_rare, counts = state
-    return Period(int(first_ms), int(last_ms), Evidence.load(counts), int(too_rare))
+    first_ms, last_ms, too_rare, lost, counts = state
+    return Period(int(first_ms), int(last_ms), Evidence.load(counts), int(too_rare), int(lost))

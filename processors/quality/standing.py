@@ -1,6 +1,17 @@
 """What of a stream may be answered below its reference: all that triage has to know of the audits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from processors.policy import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class OtherBatches:
+    """Nano in batches by another version than the one that a standing names first."""
+
+    version: str
+    certified: bool
+    size_max: int | None  # as `Standing.batch_size_max`
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +26,20 @@ class Standing:
     candidate: str | None = None  # the newest frozen version, which answers in shadow
     expires_at_ms: int | None = None  # certificates end where audits stop
     batch_version: str | None = None  # that is certified: of the models and of how they are asked
-    batch_given_up: str | None = (
-        None  # the version whose batches cannot be proven any more: no shadow is worth its price
-    )
+    batch_given_up: tuple[str, ...] = ()  # versions that cannot be proven any more: no shadow is worth its price
+    batch_size_max: int | None = None  # messages in one call, as far as audits of that version go; None: no objection
+    batch_others: tuple[OtherBatches, ...] = ()  # certified too, or on trial; a worker answers by its own versions only
+    candidate_model: str | None = None
+    """The model that an operator wants in nano's place: workers ask it in shadow, and answer by it once that is
+    certified. None: the policy's alone."""
     off: bool = False  # an operator wants nothing below the reference to answer, not as unproven either
+    coin: str = field(default="", repr=False)
+    """The stream's secret, in hex, by which workers toss for audits; "": each by its own. Never in a report."""
 
 
 UNPROVEN = Standing()
+
+
+def claim_of(quality: Quality) -> str:
+    """What a certificate is earned under besides a policy version: reference, ε and confidence, as "mini 0.02 0.95"."""
+    return f"{quality.reference} {quality.max_disagreement!r} {quality.confidence!r}"

@@ -34,7 +34,7 @@ from processors.quality.admission import COVERAGES, WHOLE, Admission, Drawn, Lev
 from processors.quality.betting import Evidence, finite_exp, version_delta
 from processors.quality.report import Claim, Event, LevelReport, OfMeans, Report, Share, VersionReport
 from processors.quality.running import DAY_MS, Period, Running
-from processors.quality.standing import Standing
+from processors.quality.standing import OtherBatches, Standing, claim_of
 from topics.limits import (
     QUALITY_AUDIT_PROBABILITY_MIN,
     QUALITY_AUDITS_PER_EXPIRY,
@@ -42,10 +42,11 @@ from topics.limits import (
     QUALITY_EVENTS_MAX,
     QUALITY_EXPIRY_SECONDS,
     QUALITY_SETTLE_SECONDS,
+    QUALITY_TRIALS_UNKNOWN,
 )
 from topics.messages import Audit
 
-_FORMAT = 1  # of the state; another is not read
+_FORMAT = 2  # of the state; another is not read
 _SETTLE_MS = round(QUALITY_SETTLE_SECONDS * 1000)
 _TRAFFIC_DAYS = 7  # that traffic is measured over
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
@@ -97,6 +98,7 @@ class StreamQuality:
         self.policy_version = policy_version
         self.pinned: str | None = None
         self.off = False
+        self.candidate_model: str | None = None  # in nano's place, as an operator wants it
         self._quality = quality
         self._epsilon = quality.max_disagreement
         self._delta = round(1 - quality.confidence, 12)  # 0.05, not a binary digit more
@@ -122,14 +124,18 @@ class StreamQuality:
         self._traffic: dict[int, float] = {}  # messages a UTC day, as the audits have it
         self._probability = 1.0  # of an answer below, as the audits so far have it
         self._floors: dict[RuleName, _Floor] = {rule: _Floor() for rule in _RULES}
+        self._anew_ms: int | None = None  # when it began anew, because the state before was lost
 
     # --- what happens -------------------------------------------------------------------------------
 
-    def fold(self, audit: Audit) -> None:
-        """One audit, in the order of the topic. Those of another stream or policy change nothing."""
+    def fold(self, audit: Audit, now_ms: int | None = None) -> None:
+        """One audit, in the order of the topic. Those of another stream, policy or reference change nothing. `now_ms`:
+        no audit is later; a worker whose clock is ahead would keep certificates alive."""
         if audit.stream != self.stream or audit.policy_version != self.policy_version:
             return
-        at_ms = audit.at_ms
+        if audit.reference != self._quality.reference:
+            return
+        at_ms = audit.at_ms if now_ms is None else min(audit.at_ms, now_ms)
         self._clock_ms = max(self._clock_ms, at_ms)
         self._first_ms = min(self._first_ms or at_ms, at_ms)
         for admission in self._admissions.values():
@@ -148,7 +154,7 @@ class StreamQuality:
                 continue  # the rule is about what is left for it
             admission = self._admissions[shadow.rule]
             disagrees = audit.reference_label != shadow.label
-            drawn = Drawn(at_ms, weights[shadow.rule], 1 / audit.probability, disagrees)
+            drawn = Drawn(at_ms, weights[shadow.rule], 1 / audit.probability, disagrees, shadow.size)
             known = admission.trials.get(shadow.version)
             published = audit.below and (audit.rule, audit.version) == (shadow.rule, shadow.version)
             if not published and known is not None and known.level and shadow.score >= known.level.score_min:
@@ -156,7 +162,9 @@ class StreamQuality:
             may_certify = self._refused is None
             admission.judge(shadow.version, shadow.score, drawn, may_certify=may_certify, pinned=self.pinned)
         if audit.below and audit.rule is not None:
-            drawn = Drawn(at_ms, weights[audit.rule], 1 / audit.probability, audit.reference_label != audit.label)
+            disagrees = audit.reference_label != audit.label
+            drawn = Drawn(at_ms, weights[audit.rule], 1 / audit.probability, disagrees, audit.size)
+            self._admissions[audit.rule].sized(audit.version, drawn)
             watched.append((audit.rule, audit.version, drawn))
             self._floors["free"].seen(audit.probability, at_ms)
             if audit.rule == "batch":
@@ -176,6 +184,16 @@ class StreamQuality:
         if version not in self._admissions[rule].trials:
             self._admissions[rule].freeze(version, at_ms, scores, self.pinned)
 
+    def lose(self, records: int, until_ms: int, *, since_ms: int | None = None) -> None:
+        """So many records that may be its audits are gone or cannot be read. What was claimed of their time, from
+        `since_ms` (None: the latest audit) to `until_ms`, is void, and so is what is claimed since the start."""
+        start = self._running.start
+        if start is None or not start.lost:
+            told = "audits were removed before they were read, or cannot be read: the running claim is void"
+            self._events = [*self._events, (until_ms, told)][-QUALITY_EVENTS_MAX:]
+        first_ms = (self._clock_ms or until_ms) if since_ms is None else since_ms
+        self._running.lose(min(first_ms, until_ms), until_ms, records)
+
     def pin(self, version: str) -> None:
         """Of memory and student this version alone may answer, while it is certified. ValueError for no name."""
         if not version:
@@ -184,6 +202,10 @@ class StreamQuality:
 
     def release(self) -> None:
         self.pinned = None
+
+    def try_model(self, model: str | None) -> None:
+        """Nano batches of this model are asked in shadow, and answer once their version is certified. None: none."""
+        self.candidate_model = model
 
     def switch_off(self) -> None:
         """Nothing below the reference answers, whatever is certified; the trials go on."""
@@ -197,10 +219,24 @@ class StreamQuality:
     def standing(self, now_ms: int) -> Standing:
         """What may be answered now."""
         candidate = self._candidate()
-        free, batch = self._answering("free", now_ms), self._answering("batch", now_ms)
-        ends = [trial.seen_ms + self._expiry_ms for trial in (free, batch) if trial is not None]
+        free, batches = self._answering(now_ms), self._batches(now_ms)
+        ends = [trial.seen_ms + self._expiry_ms for trial in (free, *batches) if trial is not None]
+        batch = next(iter(batches), None)
+        asked = batch or self._admissions["batch"].newest
+        size_max = None if asked is None else asked.size_max(self._epsilon, self._delta)
+        others = tuple(
+            OtherBatches(trial.version, trial in batches, trial.size_max(self._epsilon, self._delta))
+            for trial in self._admissions["batch"].trials.values()
+            if trial is not batch and (trial in batches or not trial.certified)
+        )
         if not ends:
-            return Standing(candidate=candidate, batch_given_up=self._batch_given_up)
+            return Standing(
+                candidate=candidate,
+                batch_given_up=self._batches_given_up,
+                batch_size_max=size_max,
+                batch_others=others,
+                candidate_model=self.candidate_model,
+            )
         level = None if free is None else free.level
         return Standing(
             free_version=None if free is None else free.version,
@@ -209,17 +245,23 @@ class StreamQuality:
             audit_probability=self._probability,
             candidate=candidate,
             batch_version=None if batch is None else batch.version,
-            batch_given_up=self._batch_given_up,
+            batch_given_up=self._batches_given_up,
+            batch_size_max=size_max,
+            batch_others=others,
+            candidate_model=self.candidate_model,
             expires_at_ms=min(ends) // _MINUTE_MS * _MINUTE_MS,  # so that not every audit is a new standing
         )
 
     @property
-    def _batch_given_up(self) -> str | None:
-        """The newest version of the batches, where its claim is refused or was given up."""
-        newest = next(reversed(self._admissions["batch"].trials.values()), None)
-        if newest is None or not (newest.futile or self._refused is not None):
-            return None
-        return newest.version
+    def _batches_given_up(self) -> tuple[str, ...]:
+        """Versions of the batches that were given up; all, where the claim is refused."""
+        trials = self._admissions["batch"].trials.values()
+        return tuple(trial.version for trial in trials if trial.futile or self._refused is not None)
+
+    @property
+    def claim(self) -> str:
+        """What its certificates are earned under."""
+        return claim_of(self._quality)
 
     @property
     def holds(self) -> bool:
@@ -239,6 +281,7 @@ class StreamQuality:
             confidence=self._quality.confidence,
             off=self.off,
             pinned=self.pinned,
+            began_anew_ms=self._anew_ms,
             standing=self.standing(now_ms),
             start=None if running.start is None else self._claim("start", running.start),
             days=tuple(self._claim(f"{_day(day)}", period) for day, period in days),
@@ -261,10 +304,11 @@ class StreamQuality:
             "format": _FORMAT,
             "stream": self.stream,
             "policy_version": self.policy_version,
-            "claim": self._terms(),
+            "claim": self.claim,
             "audit_min": self._audit_min,
             "pinned": self.pinned,
             "off": self.off,
+            "candidate_model": self.candidate_model,
             "running": self._running.dump(),
             "admissions": {rule: admission.dump() for rule, admission in self._admissions.items()},
             "self": self._self.dump(),
@@ -273,6 +317,7 @@ class StreamQuality:
             "first_ms": self._first_ms,
             "traffic": [[day, messages] for day, messages in self._traffic.items()],
             "probability": self._probability,
+            "anew_ms": self._anew_ms,
             "floors": {rule: [floor.now, floor.before, floor.until_ms] for rule, floor in self._floors.items()},
         }
 
@@ -300,7 +345,8 @@ class StreamQuality:
             str(state["stream"]), quality, policy_version, audit_min=audit_min, spread=spread, expiry_ms=expiry_ms
         )
         loaded.off = bool(state["off"])
-        if not goes_on or state["claim"] != loaded._terms():
+        loaded.candidate_model = state["candidate_model"]
+        if not goes_on or state["claim"] != loaded.claim:
             for rule, admission in loaded._admissions.items():
                 admission.count = int(state["admissions"][rule]["count"])
             return loaded
@@ -315,12 +361,35 @@ class StreamQuality:
         loaded._traffic = {int(day): float(messages) for day, messages in state["traffic"]}
         loaded._probability = float(state["probability"])
         loaded._floors = {rule: _Floor(*state["floors"][rule]) for rule in _RULES}
+        loaded._anew_ms = state["anew_ms"]
         return loaded
 
-    # --- inside -------------------------------------------------------------------------------------
+    @classmethod
+    def anew(
+        cls,
+        stream: str,
+        quality: Quality,
+        policy_version: str,
+        lost: object,
+        at_ms: int,
+        *,
+        audit_min: float = QUALITY_AUDIT_PROBABILITY_MIN,
+    ) -> "StreamQuality":
+        """After its state was lost at `at_ms`. Of `lost`, whatever can be read of it, the kill switch, the pin and the
+        numbers of trials stay, so that no part of δ is spent twice; QUALITY_TRIALS_UNKNOWN is taken for a number that
+        is not there."""
+        begun = cls(stream, quality, policy_version, audit_min=audit_min)
+        known: Mapping[str, Any] = lost if isinstance(lost, Mapping) else {}
+        begun.off = known.get("off") is True
+        begun.pinned = pin if isinstance(pin := known.get("pinned"), str) and pin else None
+        for rule, admission in begun._admissions.items():
+            admission.count = _count_of(known, rule)
+        begun._anew_ms = at_ms
+        counts = ", ".join(f"{rule} {admission.count}" for rule, admission in begun._admissions.items())
+        begun._events = [(at_ms, f"began anew, the state was lost: the claim before is void (trials before: {counts})")]
+        return begun
 
-    def _terms(self) -> list[Any]:
-        return [self._quality.reference, self._epsilon, self._quality.confidence]
+    # --- inside -------------------------------------------------------------------------------------
 
     def _refuse(self) -> None:
         self._refused = None
@@ -370,15 +439,21 @@ class StreamQuality:
             trials = [trial for trial in trials if trial.version == self.pinned]
         return max(trials, key=lambda trial: (trial.level.coverage if trial.level else 0.0, trial.number), default=None)
 
-    def _answering(self, rule: RuleName, now_ms: int) -> Trial | None:
+    def _answering(self, now_ms: int) -> Trial | None:
+        return self._best(self._alive("free", now_ms))
+
+    def _batches(self, now_ms: int) -> list[Trial]:
+        """The certified versions of the batches, the newest first. One that no audit came for, because workers ask
+        another model by now, is left out before it ends: the standing ends with the first of its certificates."""
+        alive = self._alive("batch", now_ms)
+        latest = max(alive, key=lambda trial: trial.seen_ms, default=None)
+        fresh = [trial for trial in alive if trial is latest or now_ms - trial.seen_ms <= self._expiry_ms // 2]
+        return fresh[::-1]
+
+    def _alive(self, rule: RuleName, now_ms: int) -> list[Trial]:
         if self.off or self._refused is not None:
-            return None
-        trials = self._admissions[rule].certified
-        alive = [trial for trial in trials if now_ms - trial.seen_ms <= self._expiry_ms]
-        if rule == "free":
-            return self._best(alive)
-        newest = self._admissions[rule].newest  # another model or prompt has to prove itself first
-        return next((trial for trial in alive if trial is newest), None)
+            return []
+        return [trial for trial in self._admissions[rule].certified if now_ms - trial.seen_ms <= self._expiry_ms]
 
     def _candidate(self) -> str | None:
         newest = self._admissions["free"].newest
@@ -401,6 +476,8 @@ class StreamQuality:
         e, needed = finite_exp(period.evidence.log_e(self._epsilon)), 1 / self._delta
         if period.too_rare:
             why = f"void: {period.too_rare} audits were tossed with less than the least probability, {self._audit_min}"
+        elif period.lost:
+            why = f"void: {period.lost} records that may be audits were removed or could not be read"
         elif holds:
             why = f"proven: E = {e:.4g}, {needed:.4g} are needed"
         else:
@@ -467,14 +544,23 @@ class StreamQuality:
         if trial.certified:
             also = "" if trial.certified == len(trial.levels) else f"; {level.coverage:.0%} is as far as it has come"
             return f"certified: {level.evidence.audits} audits had it, {level.evidence.disagreements} disagreed{also}"
-        if trial is not admission.newest:
-            return f"{again}a newer version is tried in its place"
+        if trial not in list(admission.trials.values())[-2:]:  # as the referee asks them in shadow
+            return f"{again}newer versions are tried in its place"
         windows, wanted = admission.spread_over(trial)
         if e >= bound and windows < wanted:
             return f"{again}audits suffice, but they are spread over {windows:.1f} windows of {wanted:g}"
         needed = admission.needed(trial)
         more = "no number of audits would do" if needed is None or not isfinite(needed) else f"about {needed:.0f} more"
         return f"{again}E = {finite_exp(e):.3g} of {finite_exp(bound):.3g}: {more}"
+
+
+def _count_of(state: Mapping[str, Any], rule: RuleName) -> int:
+    """Trials of the rule, by a state that may be of any shape."""
+    try:
+        count = state["admissions"][rule]["count"]
+    except (KeyError, TypeError, IndexError):
+        return QUALITY_TRIALS_UNKNOWN
+    return count if isinstance(count, int) and count >= 0 else QUALITY_TRIALS_UNKNOWN
 
 
 def _day(day: int) -> str:

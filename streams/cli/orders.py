@@ -1,7 +1,8 @@
-"""`sluice policy list|pin|release|rollback|off|on`: which version of a stream's cheap answers holds, by an operator's
-order. An order is one record of `quality`, which trainer and workers follow."""
+"""`sluice policy list|pin|release|rollback|try|off|on`: which version of a stream's cheap answers holds, by an
+operator's order. An order is one record of `quality`, which trainer and workers follow."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,9 +14,11 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from processors.candidates import with_model
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from processors.quality.report import Report, VersionReport
+from processors.referee import batch_version
 from streams import kafka_security, settings, shared
 from streams.brokers import Brokers
 from streams.quality_records import Certificate, Newest, Order, order_record, report_of
@@ -34,6 +37,23 @@ class Known:
     certificate: Certificate | None  # None: no trainer has said anything yet
     order: Order
     students: tuple[Kept, ...]
+    models: Mapping[str, str]  # of nano's batches, by version: the one that is tried first, the policy's last
+
+    @property
+    def own_model(self) -> str:
+        """Nano's, as the policy has it."""
+        return list(self.models.values())[-1]
+
+    def answering(self, report: Report) -> str | None:
+        """The version of nano's batches that answers."""
+        standing = report.standing
+        certified = {standing.batch_version, *(other.version for other in standing.batch_others if other.certified)}
+        return next((version for version in self.models if version in certified), None)
+
+    @property
+    def answering_model(self) -> str | None:
+        """Whose batches answer."""
+        return None if (report := self.report) is None else self.models.get(self.answering(report) or "")
 
     @property
     def report(self) -> Report | None:
@@ -104,11 +124,51 @@ def release(runtime: Runtime, stream: str) -> None:
     click.echo(f"{stream}: the best certified version answers")
 
 
+@click.command(name="try")
+@click.argument("model", required=False)
+@click.option("--stream", "-s", required=True, help="It promises a `quality`; its reference is mini or flagship.")
+@click.option("--stop", is_flag=True, help="Ends the trial: the policy's model answers.")
+@click.pass_obj
+def try_(runtime: Runtime, model: str | None, stream: str, stop: bool) -> None:
+    """Put another model in nano's place, once it has proven itself.
+
+    Workers ask MODEL in shadow about what the reference judges. It answers as soon as it is certified; until then, and
+    if it is given up, nano answers as before. Once it answers in every stream, name it in tiers.nano.model: its
+    certificates hold on. docs/quality.md tells the steps.
+
+    \b
+    Example:
+      sluice policy try gpt-6-luna --stream logs
+      sluice policy try --stop --stream logs
+    """
+    if (model is None) != stop:
+        raise click.UsageError("name the MODEL to try, or --stop to end a trial: one of the two")
+    policy = settings.load(runtime.config)
+    if model is not None:
+        _triable(policy, stream, model)
+    (each,) = known(runtime, stream)
+    own, tried = each.own_model, each.order.candidate_model
+    if model not in (None, tried) and tried not in (None, own) and each.answering_model == tried:
+        raise ConfigurationError(
+            f"stream '{stream}': {tried} answers in place of {own}, and would no more while '{model}' is tried: write "
+            f'tiers.nano.model = "{tried}" first, or go back with --stop.'
+        )
+    _give(runtime, replace(each.order, candidate_model=model))
+    click.echo(
+        f"{stream}: {own} answers, once it is certified; no other model is tried"
+        if model is None
+        else f"{stream}: {model} is asked beside {own}, and answers in its place once it is certified; "
+        f"`sluice policy list -s {stream}` shows how it stands"
+    )
+
+
 @click.command()
 @_STREAM
 @click.pass_obj
 def rollback(runtime: Runtime, stream: str) -> None:
     """Pin the certified version before this one.
+
+    Where a model that was tried answers in nano's place, nano answers again instead.
 
     \b
     Example:
@@ -116,6 +176,11 @@ def rollback(runtime: Runtime, stream: str) -> None:
     """
     (each,) = known(runtime, stream)
     report = each.report
+    if each.answering_model not in (None, each.own_model):
+        _give(runtime, replace(each.order, candidate_model=None))
+        gone = each.order.candidate_model
+        click.echo(f"{stream}: {each.own_model} answers again, while it is certified, in place of {gone}")
+        return
     answers = None if report is None else report.standing.free_version
     if answers is None:
         raise ConfigurationError(f"stream '{stream}': no version answers below the reference, so there is no way back.")
@@ -181,11 +246,50 @@ def known(runtime: Runtime, stream: str | None) -> list[Known]:
         Known(
             name,
             newest.certificates.get(name),
-            newest.orders.get(name, Order(stream=name)),
+            order := newest.orders.get(name, Order(stream=name)),
             listings[name].students if name in listings else (),
+            _models(policy, name, order.candidate_model),
         )
         for name in ([stream] if stream is not None else wanted)
     ]
+
+
+def _models(policy: Policy, name: str, candidate: str | None) -> Mapping[str, str]:
+    """As `Known.models`. A model without a price is asked by nobody."""
+    stream = policy.streams[name]
+    assert stream.quality is not None, "it is asked for"
+    found: dict[str, str] = {}
+    if candidate is not None and stream.quality.reference in ("mini", "flagship"):
+        with contextlib.suppress(ConfigurationError):
+            found[batch_version(with_model(policy, candidate), name, stream, stream.quality)] = candidate
+    own = batch_version(policy, name, stream, stream.quality)
+    found.pop(own, None)  # it is named by now
+    return found | {own: policy.tiers.nano.model}
+
+
+def _triable(policy: Policy, name: str, model: str) -> None:
+    """Raises ConfigurationError where it makes no sense to try that model."""
+    stream = policy.streams.get(name)
+    if stream is None:
+        raise ConfigurationError(f"--stream '{name}': there are {', '.join(policy.streams)}.")
+    change = (
+        f"compare the two with `sluice policy shadow NEW.toml -s {name}`, where NEW.toml is the policy with "
+        f'tiers.nano.model = "{model}", then change the policy'
+    )
+    if stream.quality is None:
+        raise ConfigurationError(
+            f"stream '{name}' promises no quality, so nothing is audited that could certify '{model}': {change}; or "
+            f'add [streams.{name}.quality] with reference = "mini" or "flagship", see docs/quality.md.'
+        )
+    reference = stream.quality.reference
+    if reference not in ("mini", "flagship"):
+        raise ConfigurationError(
+            f"stream '{name}' has reference = \"{reference}\": nano is its measure, and with another model the measure "
+            f"is another, which no audit can certify: {change}. Its claim begins anew."
+        )
+    if model == policy.tiers.nano.model:
+        raise ConfigurationError(f"'{model}' is tiers.nano.model already: name another, or end a trial with --stop.")
+    with_model(policy, model)
 
 
 async def _read(policy: Policy, brokers: Brokers) -> tuple[Newest, Mapping[str, Listing]]:
@@ -218,7 +322,7 @@ def _show(console: Console, each: Known) -> None:
     if report is None:
         console.print("  no trainer has said anything yet: `sluice run trainer` (`sluice run` has it too)")
         return
-    table = Table("  rule", "version", "taught by", "stands", "since", "why", box=None, pad_edge=False)
+    table = Table("  rule", "version", "by", "stands", "since", "why", box=None, pad_edge=False)
     for row in _rows(each, report):
         table.add_row(*row)
     console.print(table)
@@ -228,17 +332,20 @@ def _rows(each: Known, report: Report) -> Iterator[tuple[str, ...]]:
     taught = {student.version: student for student in each.students}
     for one in report.versions:
         student = taught.pop(student_of(one.version), None) if one.rule == "free" else None
-        labels = "" if student is None else f"{student.labels:,} labels"
-        yield f"  {one.rule}", one.version, labels, stands(report, one), day(one.since_ms), one.why
+        by = each.models.get(one.version, "") if student is None else f"{student.labels:,} labels"
+        yield f"  {one.rule}", one.version, by, stands(each, report, one), day(one.since_ms), one.why
+    for version, model in each.models.items():
+        if model != each.own_model and version not in {one.version for one in report.versions}:
+            yield "  batch", version, model, "new", day(each.order.at_ms), "no audit has its answer yet"
     for student in reversed(taught.values()):
         why = "no audit has its answer yet" if student.policy_version == report.policy_version else "of another policy"
         yield "  free", f"….{student.version}", f"{student.labels:,} labels", "new", day(student.at_ms), why
 
 
-def stands(report: Report, one: VersionReport) -> str:
+def stands(each: Known, report: Report, one: VersionReport) -> str:
     """In a word or two."""
     if one.certified:
-        answers = one.version == report.standing.free_version if one.rule == "free" else report.standing.batch_certified
+        answers = one.version == (report.standing.free_version if one.rule == "free" else each.answering(report))
         return ("answers" if answers else "certified") + f" at {one.coverage:.0%}"
     return "tried" if one.audits_needed is not None else "not certified"
 
@@ -249,7 +356,8 @@ def day(at_ms: int) -> str:
 
 def _ordered(order: Order) -> str:
     pinned = "" if order.pin is None else f", pinned to {order.pin}"
-    return (", switched off" if order.off else "") + pinned
+    tried = "" if order.candidate_model is None else f", {order.candidate_model} in nano's place once certified"
+    return (", switched off" if order.off else "") + pinned + tried
 
 
 def _plain(each: Known) -> Mapping[str, Any]:
@@ -261,4 +369,4 @@ def _plain(each: Known) -> Mapping[str, Any]:
     }
 
 
-COMMANDS = (list_, pin, release, rollback, off, on)
+COMMANDS = (list_, pin, release, rollback, try_, off, on)

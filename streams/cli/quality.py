@@ -70,8 +70,13 @@ def _show(console: Console, each: Known) -> None:
         console.print("  switched off: the reference alone answers (`sluice policy on`)", style="yellow")
     if each.order.pin is not None:
         console.print(f"  pinned to {each.order.pin} (`sluice policy release`)", style="yellow")
+    if (told := _tried(each)) is not None:
+        console.print(f"  {told}", style="yellow")
     if report.refused is not None:
         console.print(f"  {report.refused}", style="red")
+    if report.began_anew_ms is not None:
+        began = day(report.began_anew_ms)
+        console.print(f"  began anew on {began} UTC, state lost: the claim before is void", style="yellow")
     for line in _lines(report, each.certificate.cost_usd_micros):
         console.print(f"  {line}")
     table = Table("  published below", "audits", "disagreed", "interval", "stands", box=None, pad_edge=False)
@@ -79,8 +84,9 @@ def _show(console: Console, each: Known) -> None:
         table.add_row(*row)
     console.print(table)
     versions = Table("  rule", "version", "stands", "since", "why", box=None, pad_edge=False)
-    for one in _telling(report):
-        versions.add_row(f"  {one.rule}", one.version, stands(report, one), day(one.since_ms), one.why)
+    for one in _telling(each, report):
+        version = " ".join((one.version, *([each.models[one.version]] if one.version in each.models else [])))
+        versions.add_row(f"  {one.rule}", version, stands(each, report, one), day(one.since_ms), one.why)
     if versions.row_count:
         console.print(versions)
     for event in report.events[:_EVENTS]:
@@ -120,12 +126,26 @@ def _share(share: Share) -> str:
     return f"{share.disagreement or 0:.2%} ({share.low:.2%} to {share.high:.2%})"
 
 
-def _telling(report: Report) -> Iterator[VersionReport]:
-    """Of each rule what answers, and the newest."""
+def _tried(each: Known) -> str | None:
+    """How it stands with a model in nano's place, in words."""
+    model, own = each.order.candidate_model, each.own_model
+    if model is None:
+        return None
+    if model not in each.models.values():
+        return f"{model} was to be tried in nano's place, and has no price or no use here (`sluice policy try --stop`)"
+    if model == own:
+        return f"{model} was tried, and the policy names it by now (`sluice policy try --stop`)"
+    if each.answering_model == model:
+        return f'{model} answers in place of {own}: write tiers.nano.model = "{model}" once it does in every stream'
+    return f"{model} is tried in place of {own} (`sluice policy try --stop`)"
+
+
+def _telling(each: Known, report: Report) -> Iterator[VersionReport]:
+    """Of each rule what answers, the newest, and nano's batches by the models that are asked."""
     rules: set[str] = set()
     for one in report.versions:
-        answers = one.certified and (one.rule == "batch" or one.version == report.standing.free_version)
-        if answers or one.rule not in rules:
+        answers = one.certified and one.version == report.standing.free_version
+        if answers or one.version in each.models or one.rule not in rules:
             yield one
         rules.add(one.rule)
 

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from processors.policy import Policy, Quality
-from processors.quality.standing import Standing
+from processors.quality.standing import Standing, claim_of
 from streams import quality_records, shared
 from streams.quality_records import Certificate, Order
 from tests.kafka import pipelines
@@ -36,9 +36,17 @@ async def decided(bus: Bus, count: int) -> list[dict[str, Any]]:
 
 async def certify(bus: Bus, policy: Policy, standing: Standing) -> None:
     stream = policy.streams["logs"]
+    assert stream.quality is not None
     key, value = quality_records.certificate_record(
         Certificate(
-            stream="logs", policy_version=stream.version, standing=standing, report={}, state={}, offset=0, at_ms=0
+            stream="logs",
+            policy_version=stream.version,
+            claim=claim_of(stream.quality),
+            standing=standing,
+            report={},
+            state={},
+            offset=0,
+            at_ms=0,
         )
     )
     await shared.write(bus.brokers, bus.names.topic(QUALITY), key, value)

@@ -10,9 +10,11 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
+from processors.candidates import with_model
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from processors.quality.state import StreamQuality
+from processors.referee import batch_version
 from streams import quality_records, settings, student_records
 from streams.cli.main import cli
 from streams.quality_records import Certificate, Order
@@ -22,9 +24,10 @@ from tests.kafka.engines import until
 from tests.kafka.trainers import HOUR_MS, QUALITY_WANTED, audit, certificate, policy, tell, training
 from topics import codec
 from topics.catalog import FEEDBACK, QUALITY, STUDENTS
-from topics.messages import Feedback
+from topics.messages import Audit, Feedback
 
 Command = Callable[..., Any]
+COIN = "ab" * 32
 
 
 @pytest.fixture
@@ -62,12 +65,14 @@ async def publish(bus: Bus, judged: StreamQuality, *students: str) -> Certificat
     said = Certificate(
         stream="logs",
         policy_version=judged.policy_version,
+        claim=judged.claim,
         standing=judged.standing(now_ms),
         report=asdict(judged.report(now_ms)),
         state=judged.dump(),
         offset=3_000,
         at_ms=now_ms,
         cost_usd_micros=2_500_000.0,
+        coin=COIN,
     )
     key, value = quality_records.certificate_record(said)
     await bus.produce(bus.names.topic(QUALITY), [Send(value, key)])
@@ -197,6 +202,57 @@ async def test_an_order_reaches_the_trainer(bus: Bus, rules: Policy, sluice: Com
         await sluice("policy", "on", "logs")
         await sluice("policy", "release", "logs")
         await until(lambda: answers("m.s2"))
+
+
+@pytest.mark.slow
+async def test_a_model_is_tried_answers_once_it_is_certified_and_is_rolled_back(
+    bus: Bus, rules: Policy, sluice: Command
+) -> None:
+    """From the command to the standing that workers obey, by a trainer."""
+
+    def version(model: str) -> str:
+        stream = rules.streams["logs"]
+        return batch_version(with_model(rules, model), "logs", stream, QUALITY_WANTED)
+
+    def asked(number: int, share: float, shadowed: str, published: str | None) -> Audit:
+        one = audit(number, rules, at_ms=now_ms - round((1 - share) * 30 * HOUR_MS))
+        said = replace(one.shadows[0], rule="batch", version=shadowed, size=8)
+        if published is None:
+            return replace(one, shadows=(said,))
+        least = judged.standing(now_ms).audit_probability
+        below = replace(one, below=True, rule="batch", version=published, decided_by="nano", probability=least)
+        return replace(below, shadows=(said,))
+
+    old, new, now_ms = rules.tiers.nano.model, "gpt-6-luna", round(time.time() * 1000)
+    judged = StreamQuality("logs", QUALITY_WANTED, rules.streams["logs"].version)
+    for number in range(2_000):
+        judged.fold(asked(number, number / 2_000, version(old), None))
+    await publish(bus, judged)
+    assert "answers at 100%" in (await sluice("policy", "list", "-s", "logs")).output
+    assert (await sluice("policy", "try", new, "-s", "logs")).exit_code == 0
+    assert (await ordered(bus)).candidate_model == new
+    shown = (await sluice("policy", "list", "-s", "logs")).output
+    assert f"{new} in nano's place once certified" in shown
+    assert "no audit has its answer yet" in shown
+    await tell(bus, [audit(n, rules, stream="kernel") for n in range(3_000)])  # what the certificate has heard
+    async with training(bus, rules):
+
+        async def stands(model: str | None, certified: bool) -> bool:
+            newest = await certificate(bus)
+            if newest is None:
+                return False
+            told = newest.standing
+            known = {told.batch_version, *(each.version for each in told.batch_others if each.certified)}
+            return told.candidate_model == model and (version(new) in known, version(old) in known) == (certified, True)
+
+        await until(lambda: stands(new, False))
+        assert f"{new} is tried in place of {old}" in (await sluice("quality", "-s", "logs")).output
+        await tell(bus, [asked(n, n / 1_500, version(new), version(old)) for n in range(1_500)])
+        await until(lambda: stands(new, True))
+        shown = (await sluice("quality", "-s", "logs")).output
+        assert f'{new} answers in place of {old}: write tiers.nano.model = "{new}"' in shown
+        assert f"{old} answers again" in (await sluice("policy", "rollback", "logs")).output
+        await until(lambda: stands(None, True))
 
 
 # --- feedback -------------------------------------------------------------------------------------------

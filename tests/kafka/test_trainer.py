@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from local.kafka import LocalKafka
 from processors.clock import SystemClock
@@ -44,6 +45,8 @@ from tests.kafka.trainers import (
 from topics import limits
 from topics.catalog import AUDITS, FEEDBACK, LESSONS, QUALITY, STUDENTS
 
+HAVE = ("logs", "kernel")  # a quality
+
 
 @pytest.fixture
 async def rules(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> Policy:
@@ -60,6 +63,14 @@ def reaches(bus: Bus, offset: int, stream: str = "logs") -> Callable[[], Any]:
         return newest is not None and newest.offset >= offset
 
     return reached
+
+
+async def lost(bus: Bus, stream: str = "logs") -> int:
+    """Records that void what is claimed of the stream since the start."""
+    newest = await certificate(bus, stream)
+    assert newest is not None
+    start = newest.state["running"]["start"]
+    return 0 if start is None else int(start[3])
 
 
 async def committed(bus: Bus) -> dict[str, int]:
@@ -194,7 +205,68 @@ async def test_what_cannot_be_read_is_passed_over(bus: Bus, rules: Policy) -> No
     await bus.produce(bus.names.topic(QUALITY), [Send(b"{}", b"command/logs")])
     async with training(bus, rules):
         await tell(bus, [audit(1, rules)])
-        await until(reaches(bus, 4))
+        await bus.produce(bus.names.topic(AUDITS), [b'{"stream": "kernel"}'])
+        await until(reaches(bus, 5))
+        await until(reaches(bus, 5, "kernel"))
+    assert await wrong(bus, rules) == await wrong(bus, rules, "kernel") == []
+    assert [await lost(bus), await lost(bus, "kernel")] == [2, 3], "what names no stream may be anyone's"
+
+
+async def test_audits_that_were_removed_before_they_were_read_void_the_claim(bus: Bus, rules: Policy) -> None:
+    async with training(bus, rules):
+        await tell(bus, [audit(n, rules) for n in range(20)])
+        await until(reaches(bus, 20))
+    await tell(bus, [audit(n, rules) for n in range(20, 40)])
+    audits = TopicPartition(bus.names.topic(AUDITS), 0)
+    admin = AIOKafkaAdminClient(**bus.brokers.client_options)
+    await admin.start()
+    await admin.delete_records({audits: RecordsToDelete(before_offset=20)})
+    async with training(bus, rules):
+        await until(reaches(bus, 40))
+    assert await lost(bus) == 0, "those had been read"
+    await tell(bus, [audit(n, rules) for n in range(40, 60)])
+    await admin.delete_records({audits: RecordsToDelete(before_offset=47)})
+    await admin.close()
+    async with training(bus, rules):
+        await until(reaches(bus, 60))
+    assert await lost(bus) == 7
+    newest = await certificate(bus)
+    assert newest is not None
+    assert newest.report["start"]["why"].startswith("void: 7 records")
+
+
+async def test_an_audit_of_tomorrow_is_one_of_now(bus: Bus, rules: Policy) -> None:
+    async with training(bus, rules):
+        await tell(bus, [audit(1, rules, at_ms=9_000_000_000_000)])
+        await until(reaches(bus, 1))
+    newest = await certificate(bus)
+    assert newest is not None
+    assert newest.state["clock_ms"] <= newest.at_ms
+
+
+async def test_a_streams_coin_is_made_once(bus: Bus, rules: Policy) -> None:
+    for end in (5, 10):
+        async with training(bus, rules):
+            await tell(bus, [audit(n, rules) for n in range(end - 5, end)])
+            await until(reaches(bus, end))
+            await until(lambda: certificate(bus, "kernel"))
+    coins = {stream: {each.coin for each in await certificates(bus) if each.stream == stream} for stream in HAVE}
+    assert [len(found) for found in coins.values()] == [1, 1]
+    assert len(set.union(*coins.values())) == 2
+    assert all(len(bytes.fromhex(coin)) == 32 for found in coins.values() for coin in found)
+
+
+async def test_a_stream_that_promises_a_quality_again_goes_on_with_its_state(bus: Bus, rules: Policy) -> None:
+    without = {**rules.streams, "logs": rules.streams["logs"].model_copy(update={"quality": None})}
+    async with training(bus, rules) as trainer:
+        await tell(bus, [audit(n, rules) for n in range(20)])
+        await until(reaches(bus, 20))
+        trainer.adopt(rules.model_copy(update={"streams": without}))
+        await tell(bus, [audit(n, rules) for n in range(20, 30)])
+        await tell(bus, [audit(30, rules, stream="kernel")])
+        await until(reaches(bus, 31, "kernel"))
+        trainer.adopt(rules)
+        await until(reaches(bus, 30))
     assert await wrong(bus, rules) == []
 
 
@@ -236,6 +308,12 @@ async def test_audits_that_are_gone_with_their_topic_certify_nothing(
 
         await until(anew)
         await until(reaches(bus, 20))
+    newest = await certificate(bus)
+    assert newest is not None
+    assert newest.report["began_anew_ms"] is not None
+    counts = [each.state["admissions"]["free"]["count"] for each in (one, newest)]
+    assert counts == [1, 2], "no part of δ is spent twice"
+    assert newest.coin == one.coin
 
 
 # --- students ---------------------------------------------------------------------------------------
@@ -404,8 +482,9 @@ async def test_a_worker_that_starts_knows_what_is_certified_before_it_begins(bus
         assert newest is not None
         assert newest.standing != UNPROVEN
         async with standings(bus, rules) as (view, told):
-            assert told == [newest.standing]
-            assert view.standing("logs") == newest.standing
+            known = replace(newest.standing, coin=newest.coin)
+            assert told == [known]
+            assert view.standing("logs") == known
             assert view.standing("kernel").free_version is None
 
 
@@ -441,5 +520,5 @@ async def test_trainer_and_workers_wait_for_a_broker_that_is_away(monkeypatch: p
             await until(reaches(bus, 30))
             newest = await certificate(bus)
             assert newest is not None
-            await until(lambda: view.standing("logs") == newest.standing)
+            await until(lambda: view.standing("logs") == replace(newest.standing, coin=newest.coin))
         assert await wrong(bus, rules) == []

@@ -19,7 +19,7 @@ from streams.student_records import Listing
 from streams.trainer import Trainer
 from streams.trainer_lessons import Lesson as Known
 from streams.trainer_process import Taught
-from streams.trainer_term import Teach
+from streams.trainer_term import Teach, stream_in
 from tests.kafka.bus import Bus, Send
 from tests.kafka.engines import SECONDS_MAX
 from topics import codec, limits
@@ -188,9 +188,14 @@ async def wrong(bus: Bus, rules: Policy, stream: str = "logs") -> list[str]:
             told.append(f"offset {each.offset} after {folded}")
         for record in heard:
             if folded <= record.offset < each.offset and record.value is not None:
-                with contextlib.suppress(codec.Undecodable):
-                    if (one := codec.decode(Audit, record.value)).stream == stream:
-                        judged.fold(one)
+                try:
+                    one = codec.decode(Audit, record.value)
+                except codec.Undecodable:
+                    if stream_in(record.value) in (None, stream):
+                        judged.lose(1, record.timestamp, since_ms=record.timestamp)
+                    continue
+                if one.stream == stream:
+                    judged.fold(one)
         folded = max(folded, each.offset)
         plain = codec.decode(Certificate, codec.encode(replace(each, state=judged.dump())))
         if plain.state != each.state or judged.standing(each.at_ms) != each.standing:

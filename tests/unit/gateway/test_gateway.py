@@ -285,6 +285,35 @@ async def test_nothing_is_free_by_default() -> None:
             assert (await models.ask(ask())).cost_usd_micros == 0
 
 
+HOUSE = {"input": 1, "cached": 1, "output": 2, "as_of": "2026-11-22"}
+
+
+async def test_another_model_in_the_tiers_place_is_asked_at_its_own_price_and_limits() -> None:
+    spends: list[Spend] = []
+    tiers = {"nano": {"model": "gpt-5.4-nano", "candidates": {"house": HOUSE}}}
+    async with Provider() as provider, gateway(provider, spends, tiers=tiers) as models:
+        await models.ask(ask())
+        await models.ask(ask(model="house"))
+        await models.later(ask(model="gpt-5.4-mini"))
+        assert models._route("nano", "gpt-5.4-mini").limiter is models._routes["mini"].limiter, "the server counts both"
+        assert models._route("nano", "house").limiter is not models._routes["nano"].limiter
+        assert models._route("nano", "house") is models._route("nano", "house")
+        with pytest.raises(RequestRefused, match="'house'"):
+            await models.submit(ask(model="house"))
+        with pytest.raises(ConfigurationError, match=r"'unknown': its price is not known.*tiers\.nano\.candidates"):
+            await models.ask(ask(model="unknown"))
+    assert [each.body["model"] for each in provider.requests] == ["gpt-5.4-nano", "house", "gpt-5.4-mini"]
+    assert [(each.tier, each.model) for each in spends] == [
+        ("nano", "gpt-5.4-nano"),
+        ("nano", "house"),
+        ("nano", "gpt-5.4-mini"),
+    ]
+    own, other, _ = spends
+    assert other.usd_micros == other.tokens.input + 2 * other.tokens.output
+    assert own.tokens == other.tokens
+    assert own.usd_micros < other.usd_micros
+
+
 async def test_only_its_own_key_goes_to_a_server() -> None:
     async with Provider() as provider:
         house: dict[str, Any] = {"providers": {"house": {"base_url": provider.base_url}}}

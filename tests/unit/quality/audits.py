@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from topics.messages import Audit, Means, Shadow, Source
+from topics.messages import Audit, Means, Reference, Shadow, Source
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -22,6 +22,7 @@ def below(
     shadows: Sequence[Shadow] = (),
     stream: str = "logs",
     policy_version: str = "p1",
+    size: int | None = None,
 ) -> Audit:
     """An answer that was published below the reference, which says "a"."""
     return Audit(
@@ -43,10 +44,17 @@ def below(
         template=None,
         text="text",
         cost_usd_micros=1.0,
+        size=size,
     )
 
 
-def judged(at_ms: int, *shadows: Shadow, stream: str = "logs", policy_version: str = "p1") -> Audit:
+def judged(
+    at_ms: int,
+    *shadows: Shadow,
+    stream: str = "logs",
+    policy_version: str = "p1",
+    reference: Reference = "flagship",
+) -> Audit:
     """The reference's own answer, "a", beside what the rules would have said."""
     return Audit(
         id="logs/0/0",
@@ -55,7 +63,7 @@ def judged(at_ms: int, *shadows: Shadow, stream: str = "logs", policy_version: s
         tenant="default",
         at_ms=at_ms,
         policy_version=policy_version,
-        reference="flagship",
+        reference=reference,
         reference_label="a",
         label="a",
         decided_by="flagship",
@@ -71,6 +79,11 @@ def judged(at_ms: int, *shadows: Shadow, stream: str = "logs", policy_version: s
 
 
 def shadow(
-    wrong: bool = False, score: float = 0.9, *, version: str = "v1", rule: Literal["free", "batch"] = "free"
+    wrong: bool = False,
+    score: float = 0.9,
+    *,
+    version: str = "v1",
+    rule: Literal["free", "batch"] = "free",
+    size: int | None = None,
 ) -> Shadow:
-    return Shadow(rule=rule, version=version, label="b" if wrong else "a", score=score)
+    return Shadow(rule=rule, version=version, label="b" if wrong else "a", score=score, size=size)

@@ -1,7 +1,7 @@
 """What a stream's audits prove, through the state that the trainer keeps."""
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -9,7 +9,7 @@ import pytest
 
 from processors.policy import Quality
 from processors.quality.admission import Spread
-from processors.quality.standing import Standing
+from processors.quality.standing import OtherBatches, Standing
 from processors.quality.state import StreamQuality
 from tests.unit.quality.audits import DAY_MS, HOUR_MS, START_MS, below, judged, shadow
 from topics.limits import (
@@ -101,7 +101,61 @@ def test_batches_prove_themselves_apart() -> None:
     standing = judge.standing(now_ms)
     assert (standing.batch_certified, standing.free_version) == (True, None)
     judge.fold(judged(now_ms, shadow(rule="batch", version="b2")))
-    assert not judge.standing(now_ms).batch_certified, "other models, another version"
+    standing = judge.standing(now_ms)
+    assert standing.batch_version == "b1", "what answers goes on until another has proven itself"
+    assert standing.batch_others == (OtherBatches("b2", False, None),)
+
+
+def batches(judge: StreamQuality, version: str, *, hours: int, start_ms: int, answers: str | None = None) -> int:
+    """Audits of batches by `version`, in shadow of what answers, where that is another; when they end."""
+    for n in range(hours * 40):
+        at_ms, said = start_ms + n * HOUR_MS // 40, shadow(rule="batch", version=version)
+        published = below(at_ms, rule="batch", version=answers or version, shadows=[said] if answers else [])
+        probability = judge.standing(at_ms).audit_probability
+        is_below = probability < 1  # until something is certified, the reference answers
+        judge.fold(replace(published, probability=probability) if is_below else judged(at_ms, said))
+    return start_ms + hours * HOUR_MS
+
+
+def test_two_versions_of_the_batches_may_be_certified_and_each_worker_has_its_own() -> None:
+    judge = state()
+    judge.try_model("another")
+    now_ms = batches(judge, "b1", hours=30, start_ms=START_MS)
+    now_ms = batches(judge, "b2", hours=30, start_ms=now_ms, answers="b1")
+    standing = judge.standing(now_ms)
+    assert (standing.batch_version, standing.candidate_model) == ("b2", "another")
+    assert standing.batch_others == (OtherBatches("b1", True, None),)
+    numbers = {version: trial.number for version, trial in judge._admissions["batch"].trials.items()}
+    assert numbers == {"b1": 1, "b2": 2}, "each has its own part of δ"
+    loaded = StreamQuality.load(judge.dump(), judge._quality, "p1")
+    assert loaded.standing(now_ms) == standing
+
+
+def test_a_version_that_is_given_up_leaves_the_certified_one_in_force() -> None:
+    judge = state()
+    now_ms = batches(judge, "b1", hours=30, start_ms=START_MS)
+    judge.try_model("another")
+    for n in range(30 * 40):
+        worse = shadow(n % 3 == 0, rule="batch", version="b2")
+        least = judge.standing(now_ms).audit_probability
+        at_ms = now_ms + n * HOUR_MS // 40
+        judge.fold(below(at_ms, rule="batch", version="b1", probability=least, shadows=[worse]))
+    now_ms += 30 * HOUR_MS
+    standing = judge.standing(now_ms)
+    assert (standing.batch_version, standing.batch_given_up) == ("b1", ("b2",))
+    [told] = [one.why for one in judge.report(now_ms).versions if one.version == "b2"]
+    assert told.startswith("given up: ")
+
+
+def test_batches_that_nobody_asks_any_more_do_not_end_what_others_may() -> None:
+    judge = state()
+    now_ms = batches(judge, "b1", hours=30, start_ms=START_MS)
+    now_ms = batches(judge, "b2", hours=30, start_ms=now_ms, answers="b1")
+    now_ms = batches(judge, "b2", hours=20, start_ms=now_ms)
+    standing = judge.standing(now_ms)
+    assert (standing.batch_version, standing.batch_others) == ("b2", ())
+    assert standing.expires_at_ms is not None
+    assert standing.expires_at_ms > now_ms + 23 * HOUR_MS
 
 
 def test_a_certificate_ends_without_audits_by_the_clock_and_by_the_next_audit() -> None:
@@ -154,6 +208,7 @@ def test_others_audits_change_nothing() -> None:
     before = judge.dump()
     judge.fold(below(now_ms, stream="mail"))
     judge.fold(below(now_ms, policy_version="p0"))
+    judge.fold(judged(now_ms, shadow(), reference="mini"))
     assert judge.dump() == before
 
 
@@ -235,8 +290,8 @@ def test_a_worker_that_still_goes_by_an_old_standing_lowers_the_weight_of_all() 
 
 def test_where_nano_in_batches_is_the_reference_memory_and_student_have_all_of_delta() -> None:
     two, one = state(), state(Quality(reference="nano"))
-    for judge in (two, one):
-        judge.fold(judged(START_MS, shadow()))
+    two.fold(judged(START_MS, shadow()))
+    one.fold(judged(START_MS, shadow(), reference="nano"))
     assert one.report(START_MS).versions[0].delta == pytest.approx(2 * two.report(START_MS).versions[0].delta)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processors.policy import Policy, Quality
-from processors.quality.standing import UNPROVEN, Standing
+from processors.quality.standing import UNPROVEN, Standing, claim_of
 from streams import quality_records
 from streams.engine.kafka_records import KafkaRecord
 from streams.quality_records import Certificate, Order
@@ -18,16 +18,24 @@ LABELS = {"alert": {"means": "An operator must look"}, "routine": {"means": "Nob
 CERTIFIED = Standing(free_version="m.s", free_score_min=0.9, batch_certified=True, audit_probability=0.01)
 
 
-def policy(**stream: Any) -> Policy:
+def policy(quality: Quality = Quality(reference="mini"), **stream: Any) -> Policy:  # noqa: B008 frozen
     plain = Policy.model_validate({"streams": {"logs": {"kind": "log", "topics": ["logs"], "labels": LABELS} | stream}})
-    logs = plain.streams["logs"].model_copy(update={"quality": Quality(reference="mini")})
+    logs = plain.streams["logs"].model_copy(update={"quality": quality})
     return plain.model_copy(update={"streams": {"logs": logs}})
 
 
 def certificate(rules: Policy, standing: Standing = CERTIFIED, offset: int = 9) -> Certificate:
-    version = rules.streams["logs"].version
+    stream = rules.streams["logs"]
+    assert stream.quality is not None
     return Certificate(
-        stream="logs", policy_version=version, standing=standing, report={}, state={"n": 1}, offset=offset, at_ms=0
+        stream="logs",
+        policy_version=stream.version,
+        claim=claim_of(stream.quality),
+        standing=standing,
+        report={},
+        state={"n": 1},
+        offset=offset,
+        at_ms=0,
     )
 
 
@@ -88,6 +96,36 @@ async def test_it_certifies_nothing_of_another_policy(rules: Policy) -> None:
     assert heard.told == [CERTIFIED]
     heard.standings.adopt(rules)
     assert heard.told == [CERTIFIED, UNPROVEN]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Quality(reference="flagship"),
+        Quality(reference="mini", max_disagreement=0.01),
+        Quality(reference="mini", confidence=0.99),
+    ],
+)
+async def test_it_certifies_nothing_under_another_claim(rules: Policy, other: Quality) -> None:
+    heard, claiming = Heard(rules), policy(other)
+    assert claiming.streams["logs"].version == rules.streams["logs"].version
+    assert await heard.hear(certificate(claiming)) == UNPROVEN
+    heard.standings.adopt(claiming)
+    assert heard.told == [CERTIFIED]
+    assert await heard.hear(replace(certificate(claiming), claim="")) == UNPROVEN, "nor one that names none"
+
+
+async def test_a_claim_that_changed_beside_what_is_no_claim_stands(rules: Policy) -> None:
+    heard = Heard(policy(Quality(reference="mini", audit_usd_per_day=3.0)))
+    assert await heard.hear(certificate(rules)) == CERTIFIED
+
+
+async def test_workers_share_the_streams_coin(rules: Policy) -> None:
+    heard, coin = Heard(rules), "ab" * 32
+    assert (await heard.hear(replace(certificate(rules), coin=coin))).coin == coin
+    assert coin not in repr((heard.told, replace(certificate(rules), coin=coin)))
+    await heard.hear(replace(certificate(rules), coin="no secret"))
+    assert heard.standings.standing("logs").coin == coin, "what cannot be read leaves what is known"
 
 
 async def test_it_ends_by_its_own_time_though_nothing_more_is_heard(rules: Policy) -> None:

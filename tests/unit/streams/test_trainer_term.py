@@ -1,12 +1,24 @@
-"""Which students are kept when there are too many."""
+"""Which students are kept when there are too many; how a stream goes on after a term, and what is lost between two."""
 
+import random
 import time
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from processors.policy import Policy, Quality
 from processors.quality.state import StreamQuality
-from streams.quality_records import Order
+from streams.brokers import Brokers
+from streams.engine.broker import Membership
+from streams.engine.kafka_records import KafkaRecord
+from streams.quality_records import Certificate, Newest, Order, certificate_record
 from streams.student_records import Kept
-from streams.trainer_term import _kept, _Learning
+from streams.trainer_term import Term, _certificate, _kept, _Learning, _removed, _resumed, stream_in
+from tests.fakes import ManualClock
 from topics import limits
 from topics.messages import Audit, Shadow, Source
 
@@ -96,3 +108,156 @@ def test_what_is_pinned_stays() -> None:
 
 def test_memory_alone_needs_no_student() -> None:
     assert kept(*learning("m"), "a", "b", "c", "d", "e") == ["b", "c", "d", "e"]
+
+
+# --- from one term to the next ----------------------------------------------------------------------
+
+
+def heard(value: bytes, *, key: bytes = b"logs") -> Newest:
+    newest = Newest()
+    newest.take(KafkaRecord("quality", 0, 0, 0, key, value, ()))
+    return newest
+
+
+def said(offset: int = 100) -> tuple[Certificate, _Learning]:
+    """What the term before has written, with two versions tried, and what it was."""
+    one, now_ms = learning("m.a", "m.b")
+    one.offset = offset
+    return _certificate(one, one.judged.standing(now_ms), now_ms), one
+
+
+def resumed(newest: Newest, *, first: int = 0, end: int = 100) -> _Learning:
+    one, now_ms = learning()
+    return _resumed("logs", one.spec, WANTED, newest, first, end, now_ms)
+
+
+def count(one: _Learning) -> int:
+    """Of trials so far."""
+    number: int = one.judged.dump()["admissions"]["free"]["count"]
+    return number
+
+
+def test_it_goes_on_where_the_term_before_left_off() -> None:
+    certificate, before = said()
+    after = resumed(heard(certificate_record(certificate)[1]))
+    assert after.judged.dump() == before.judged.dump()
+    assert (after.offset, after.coin, after.said is not None) == (100, before.coin, True)
+
+
+def test_a_certificate_under_another_claim_is_not_its_own() -> None:
+    certificate, before = said()
+    after = resumed(heard(certificate_record(replace(certificate, claim="mini 0.5 0.5"))[1]))
+    assert after.said is None, "so that its own is written at once"
+    assert after.coin == before.coin
+
+
+def spoilt(certificate: Certificate, **fields: Any) -> bytes:
+    return orjson.dumps(asdict(certificate) | fields)
+
+
+def test_of_a_state_that_is_lost_the_number_of_trials_stays() -> None:
+    certificate, before = said()
+    beyond = resumed(heard(certificate_record(certificate)[1]), first=20, end=99)
+    strange = resumed(heard(spoilt(certificate, state=before.judged.dump() | {"format": 0})), first=20)
+    unread = resumed(heard(spoilt(certificate, standing="of another shape")), first=20)
+    for after in (beyond, strange, unread):
+        assert (count(after), after.offset, after.said) == (count(before), 20, None)
+        assert after.judged.report(0).began_anew_ms is not None
+    assert beyond.coin == strange.coin == before.coin
+
+
+@pytest.mark.parametrize("value", [b"no json", b"[]", b"{}"])
+def test_of_what_cannot_be_read_at_all_it_is_taken_for_high(value: bytes) -> None:
+    assert count(resumed(heard(value))) == limits.QUALITY_TRIALS_UNKNOWN
+
+
+def test_a_later_certificate_takes_the_place_of_one_that_cannot_be_read() -> None:
+    certificate, before = said()
+    newest = heard(b"no json")
+    assert newest.lost == {"logs": None}
+    newest.take(KafkaRecord("quality", 0, 1, 0, *certificate_record(certificate), ()))
+    assert resumed(newest).judged.dump() == before.judged.dump()
+
+
+def test_without_any_certificate_it_is_new_as_long_as_every_audit_is_there() -> None:
+    assert (count(resumed(Newest())), resumed(Newest()).judged.report(0).began_anew_ms) == (0, None)
+    lost = resumed(Newest(), first=1)
+    assert (count(lost), lost.offset) == (limits.QUALITY_TRIALS_UNKNOWN, 1)
+    certificate, _ = said()
+    others = heard(certificate_record(replace(certificate, stream="mail"))[1], key=b"mail")
+    assert count(resumed(others, first=1)) == 0, "others are there: this one is new"
+
+
+def test_a_kill_switch_whose_order_is_lost_too_stays() -> None:
+    certificate, before = said()
+    before.obey(Order(stream="logs", off=True))
+    after = resumed(heard(spoilt(certificate, state=before.judged.dump() | {"format": 0})))
+    assert after.judged.off
+
+
+# --- audits that were removed -----------------------------------------------------------------------
+
+
+def test_what_retention_removed_before_it_was_read_is_a_gap() -> None:
+    assert _removed(read_to=10, came_to=50, begins=50) == 40
+    assert _removed(read_to=10, came_to=53, begins=50) == 40, "and markers after it"
+
+
+def test_markers_and_aborted_records_are_none() -> None:
+    assert _removed(read_to=10, came_to=14, begins=0) == 0
+    assert _removed(read_to=10, came_to=14, begins=10) == 0
+
+
+def test_what_is_removed_after_it_was_read_is_none() -> None:
+    assert _removed(read_to=10, came_to=11, begins=50) == 0
+
+
+def test_an_audit_that_cannot_be_read_may_still_name_its_stream() -> None:
+    assert stream_in(b'{"stream": "logs", "rule": "of tomorrow"}') == "logs"
+    assert [stream_in(each) for each in (b"no json", b"[]", b"{}", b'{"stream": 7}')] == [None] * 4
+
+
+class Reader:
+    """Of topics without records, which say where it stands."""
+
+    def __init__(self) -> None:
+        self.at = 7
+
+    async def getmany(self, **_: Any) -> dict[Any, Any]:
+        return {}
+
+    async def position(self, _: TopicPartition) -> int:
+        return self.at
+
+    async def stop(self) -> None:
+        pass
+
+
+async def nobody(*_: Any) -> None:
+    """Teaches."""
+
+
+async def test_a_topic_of_audits_that_was_made_anew_ends_the_term() -> None:
+    """Else what is written to it would not be taken in until it is as long as the one before."""
+    one, _ = learning()
+    policy = Policy(streams={"mail": one.spec.model_copy(update={"quality": None})})
+    reader, member = Reader(), Membership("trainer", 1, "m", None)
+    term = Term(policy, Brokers("nowhere:1"), teach=nobody, clock=ManualClock(), rng=random.Random(1))
+    try:
+        term._reader = cast("AIOKafkaConsumer", reader)
+        await term.turn(member)
+        reader.at = 3
+        with pytest.raises(KafkaError, match="goes back to 3"):
+            await term.turn(member)
+    finally:
+        await term.end()
+
+
+def test_the_model_that_an_operator_wants_is_told_to_workers_until_it_is_wanted_no_more() -> None:
+    one, now_ms = learning("m.s")
+    one.obey(Order(stream="logs", candidate_model="another"))
+    assert one.judged.standing(now_ms).candidate_model == "another"
+    one.obey(Order(stream="logs", candidate_model="another", off=True))
+    assert one.judged.standing(now_ms).candidate_model == "another", "one order does not undo another"
+    one.obey(Order(stream="logs"))
+    assert one.judged.standing(now_ms).candidate_model is None

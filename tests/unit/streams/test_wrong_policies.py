@@ -285,7 +285,7 @@ WRONG = [
     ),
     (
         beside('[providers.house]\napi = "completions"\n'),
-        "line 11: providers.house.api: 'completions' does not do: write 'responses' or 'chat'.",
+        "line 11: providers.house.api: 'completions' does not do: write 'responses', 'chat' or 'decisions'.",
     ),
     (
         beside('[providers.house]\napi_key = "sk-123"\n'),

@@ -1,7 +1,6 @@
 """How many travel together and how long they wait, as traffic, latency, limits and audits have it."""
 
 import itertools
-import math
 from collections.abc import Iterator
 
 import pytest
@@ -37,7 +36,7 @@ class Traffic:
                 self.now_s += 1 / self.rate
                 self.controller.arrived(self.now_s)
             whole = self.fixed + size * self.own
-            self.controller.called(size, self.base_s + size * self.each_s, self.fixed / whole, whole / size, self.now_s)
+            self.controller.called(size, self.base_s + size * self.each_s, self.fixed / whole)
             yield self.controller.size
 
 
@@ -60,41 +59,34 @@ def test_calls_that_take_too_much_of_the_deadline_get_smaller() -> None:
     assert settled(Controller(900), each_s=0.1) == BATCH_MESSAGES_MAX
 
 
-def test_the_policys_size_is_never_changed() -> None:
+def test_what_calls_cost_and_take_never_changes_the_policys_size() -> None:
     controller = Controller(2, fixed=6)
-    controller.audited({6: 0.5}, 0.02)
     assert set(Traffic(controller, each_s=1.0).run(100)) == {6}
 
 
-def test_audits_veto_sizes_until_they_disagree_clearly_less() -> None:
+@pytest.mark.parametrize(("at_most", "size"), [(8, 8), (15, 15), (25, 25), (1, 1), (0, 1), (100, 32)])
+def test_no_batch_is_larger_than_audits_allow(at_most: int, size: int) -> None:
     controller = Controller(900)
     assert settled(controller) == 32
-    controller.audited({8: 0.01, 16: 0.03}, 0.02)
-    assert controller.size == 8
-    assert settled(controller) == 8
-    controller.audited({16: 0.019}, 0.02)
-    assert settled(controller) == 8
-    controller.audited({16: 0.01}, 0.02)
+    controller.at_most(at_most)
+    assert controller.size <= size
+    assert settled(controller) == size
+    controller.at_most(None)
     assert settled(controller) == 32
 
 
-def test_one_message_is_never_vetoed() -> None:
-    controller = Controller(900)
-    controller.audited({1: 0.5, 2: 0.5}, 0.02)
-    assert controller.size == settled(controller) == 1
-
-
-def test_a_short_limit_of_requests_asks_for_more_messages_in_one() -> None:
-    controller = Controller(900)
-    assert settled(controller, fixed=1, own=60) == 1
-    controller.limited(requests_per_minute=900)
-    assert settled(controller, calls=2_000, fixed=1, own=60) == 16  # of 6,000 messages a minute
+def test_audits_bound_the_policys_size_too() -> None:
+    controller = Controller(900, fixed=20)
+    controller.at_most(7)
+    assert settled(controller) == 7
+    controller.at_most(30)
+    assert settled(controller) == 20
 
 
 def test_calls_that_left_early_say_nothing() -> None:
     controller = Controller(900)
     for _ in range(100):
-        controller.called(1, 0.1, 0.9, 300, 0.0)
+        controller.called(1, 0.1, 0.9)
     assert controller.size == 16
 
 
@@ -105,15 +97,12 @@ def test_calls_that_left_early_say_nothing() -> None:
     base_s=st.floats(0, 5),
     each_s=st.floats(0, 1),
     rate=st.floats(0.01, 2_000),
-    requests=st.floats(1, 10_000) | st.just(math.inf),
-    tokens=st.floats(1_000, 1e7) | st.just(math.inf),
+    at_most=st.none() | st.integers(1, BATCH_MESSAGES_MAX),
 )
-def test_under_steady_traffic_the_size_goes_one_way_and_stays(
-    deadline_s, fixed, own, base_s, each_s, rate, requests, tokens
-):
+def test_under_steady_traffic_the_size_goes_one_way_and_stays(deadline_s, fixed, own, base_s, each_s, rate, at_most):
     """However the bounds lie: it never goes back on itself, which is what flapping is."""
     controller = Controller(deadline_s)
-    controller.limited(requests, tokens)
+    controller.at_most(at_most)
     traffic = Traffic(controller, fixed=fixed, own=own, base_s=base_s, each_s=each_s, rate=rate)
     sizes = list(traffic.run(400))[100:]  # the latency and the rate have to be measured first
     steps = [later - earlier for earlier, later in itertools.pairwise(sizes) if later != earlier]
@@ -122,25 +111,24 @@ def test_under_steady_traffic_the_size_goes_one_way_and_stays(
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 64), st.floats(0, 100), st.floats(0, 1), st.floats(0, 1e5)), max_size=200),
-    st.dictionaries(st.integers(1, 64), st.floats(0, 1), max_size=6),
+    st.lists(st.tuples(st.integers(1, 64), st.floats(0, 100), st.floats(0, 1)), max_size=200),
+    st.integers(1, 64),
 )
-def test_whatever_is_measured_a_vetoed_size_is_never_used(calls, audited):
+def test_whatever_is_measured_no_larger_size_is_used_than_audits_allow(calls, at_most):
     controller = Controller(5)
-    controller.audited(audited, 0.02)
-    vetoed = min((size for size, share in audited.items() if share > 0.02), default=BATCH_MESSAGES_MAX + 1)
-    for number, (messages, latency_s, share, tokens) in enumerate(calls):
-        controller.called(messages, latency_s, share, tokens, float(number))
-        assert 1 <= controller.size <= max(1, min(BATCH_MESSAGES_MAX, vetoed - 1))
+    controller.at_most(at_most)
+    for messages, latency_s, share in calls:
+        controller.called(messages, latency_s, share)
+        assert 1 <= controller.size <= min(BATCH_MESSAGES_MAX, at_most)
 
 
 def test_a_change_takes_eight_calls_that_agree() -> None:
     controller = Controller(900)
     for number in range(50):  # every eighth wants the opposite
-        controller.called(16, 0.1, 0.01 if number % 8 == 7 else 0.5, 300, 0.0)
+        controller.called(16, 0.1, 0.01 if number % 8 == 7 else 0.5)
     assert controller.size == 16
     for _ in range(8):
-        controller.called(16, 0.1, 0.5, 300, 0.0)
+        controller.called(16, 0.1, 0.5)
     assert controller.size == 32
 
 
@@ -152,7 +140,7 @@ def test_the_linger_leaves_room_for_two_calls(deadline_s: float, linger_s: float
 def test_slow_calls_leave_less_time_to_wait() -> None:
     controller = Controller(5)
     for _ in range(100):
-        controller.called(16, 1.8, 0.05, 300, 0.0)
+        controller.called(16, 1.8, 0.05)
     assert controller.leaves_at_s(0.0, 0.5) == pytest.approx(0.5, abs=0.01)
 
 

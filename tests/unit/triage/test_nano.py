@@ -4,11 +4,11 @@ import random
 
 import pytest
 
+from processors import handbook
 from processors.answers import NoVerdict
 from processors.nano import Nano, Reply
-from processors.prompt import Example
 from tests.fakes import FakeNano, ManualClock, is_control
-from tests.unit.triage.build import item, stream
+from tests.unit.triage.build import LABELS, item, stream
 from topics.messages import Tokens, Verdict
 
 
@@ -94,21 +94,20 @@ async def test_what_is_paid_once_a_call_weighs_less_with_company():
     assert 1 > one.fixed_share > 2 * many.fixed_share > 0
 
 
-async def test_examples_fill_the_prefix_as_long_as_it_is_found_in_the_cache():
+async def test_advice_fills_the_prefix_as_long_as_it_is_found_in_the_cache():
     """The fake's provider finds all of it there, until it finds nothing."""
     model, clock = FakeNano(), ManualClock()
-    model.tokens = Tokens(1_000, 1_000, 10)
-    nano = Nano("logs", stream(), model, random.Random(1), clock=clock)
-    nano.show([Example(f"the disk of node {number} is on fire " * 3, "alert") for number in range(100)])
-    for _ in range(100):
+    model.tokens = Tokens(1_300, 1_152, 10)
+    means = {name: label | {"means": "As it is described here. " * 20} for name, label in LABELS.items()}
+    nano = Nano("logs", stream(labels=means), model, random.Random(1), clock=clock)
+    for _ in range(40):
         await nano.call([item("a")])
-    filled = model.asks[-1].instructions
-    assert filled.count("on fire") > 10
-    assert len({ask.instructions for ask in model.asks}) == 2  # the first ten calls were measured without
-    model.tokens = Tokens(1_000, 0, 10)
-    for _ in range(100):
+    assert len({ask.instructions for ask in model.asks}) == 1
+    assert handbook.HEADING in model.asks[0].instructions
+    model.tokens = Tokens(1_300, 0, 10)
+    for _ in range(40):
         await nano.call([item("a")])
-    assert "on fire" not in model.asks[-1].instructions
+    assert handbook.HEADING not in model.asks[-1].instructions
     await clock.advance(3_601)
     await nano.call([item("a")])
-    assert "on fire" in model.asks[-1].instructions
+    assert handbook.HEADING in model.asks[-1].instructions

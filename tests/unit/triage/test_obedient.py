@@ -42,7 +42,9 @@ def test_there_are_enough_of_them_and_patterns_alone_would_not_do():
     assert sum(map(gives_orders, INJECTIONS)) < len(INJECTIONS) / 2
 
 
-@pytest.mark.parametrize("quality", [None, {"reference": "nano"}, {"when_uncertified": "answer-unproven"}])
+@pytest.mark.parametrize(
+    "quality", [None, {}, {"reference": "nano"}, {"reference": "flagship"}, {"when_uncertified": "answer-unproven"}]
+)
 async def test_no_neighbour_is_decided_by_an_order_and_nothing_learns_from_one(quality: dict | None):
     clock, rng = ManualClock(), random.Random(3)
     settings = {} if quality is None else {"quality": {"reference": "nano-single"} | quality}

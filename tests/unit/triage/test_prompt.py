@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors import answer_form
+from processors import answer_form, handbook
 from processors.output_room import OutputRoom
-from processors.prompt import Example, Prompt
+from processors.prefix import FILLED_BYTES, SHORT_BYTES_MAX
+from processors.prompt import Prompt
 from tests.unit.triage.build import LABELS, stream
 
 RICH = {
@@ -126,19 +127,53 @@ def test_the_answer_has_room():
     assert len(answer) / 3 <= room <= len(answer)
 
 
-def test_examples_are_shown_with_the_codes_of_their_labels():
-    prompt = Prompt("logs", stream())
-    bare = prompt.prefix_bytes
-    prompt.fill([Example(f'disk "{number}" died', "alert") for number in range(50)], bare + 500)
-    instructions = prompt.ask({"417": "x"}, tenant="acme", messages=1, output_tokens=99, filled=True).instructions
-    assert r'"disk \"0\" died" is A' in instructions
-    assert bare + 500 <= prompt.filled_bytes < bare + 600
+KINDS = [{"kind": "log"}, {"kind": "log", "session": {"field": "host"}}, {"kind": "email"}, {"kind": "dialogue"}]
 
 
-def test_too_few_examples_are_not_shown():
-    prompt = Prompt("logs", stream())
-    prompt.fill([Example("disk died", "alert")], prompt.prefix_bytes + 500)
-    assert prompt.filled_bytes == 0
+@pytest.mark.parametrize("settings", KINDS)
+def test_the_filled_prefix_is_long_enough_to_be_cached_and_little_longer(settings):
+    """The shortest stream that there can be: two labels of a word."""
+    labels = {"a": {"means": "This"}, "b": {"means": "That"}}
+    prompt = Prompt("logs", stream(labels=labels, **settings))
+    assert FILLED_BYTES <= prompt.filled_bytes < FILLED_BYTES + 250
+    filled = prompt.ask({"417": "x"}, tenant="acme", messages=1, output_tokens=99, filled=True)
+    assert prompt.filled_bytes == len(filled.instructions.encode()) + len(orjson.dumps(filled.schema))
+
+
+def test_advice_stands_between_the_streams_own_words_and_the_form_of_the_answer():
+    prompt = Prompt("logs", stream(**RICH))
+    one, two, short = (
+        prompt.ask(texts, tenant="acme", messages=len(texts), output_tokens=99, filled=filled).instructions
+        for texts, filled in (({"1": "x"}, True), ({"1": "x", "2": "y"}, True), ({"1": "x"}, False))
+    )
+    head, _, rest = one.partition(handbook.HEADING)
+    form = rest[rest.index("\n\nAnswer {") :]
+    assert short == head.rstrip("\n") + form
+    assert two.startswith(one), "what is cached is the same for calls about one message and about many"
+
+
+def test_instructions_that_are_long_enough_get_no_advice():
+    labels = LABELS | {"alert": {"means": "A failure. " * (SHORT_BYTES_MAX // 11)}}
+    assert Prompt("logs", stream(labels=labels)).filled_bytes == 0
+
+
+def test_the_version_covers_the_advice(monkeypatch):
+    before = Prompt("logs", stream()).version
+    assert Prompt("logs", stream()).version == before
+    monkeypatch.setattr(handbook, "HEADING", "Other advice.")
+    assert Prompt("logs", stream()).version != before
+
+
+@pytest.mark.parametrize("settings", KINDS)
+def test_advice_is_whole_and_reads_as_no_list_of_labels(settings):
+    kind, session = settings["kind"], "session" in settings
+    advice = handbook.sentences(kind, session=session)
+    text = "".join(advice)
+    assert all(sentence[0].isspace() and sentence[-1] in ".!" for sentence in advice)
+    assert 4_500 < len(text) < 6_500
+    assert "Set the chance" in text
+    assert not [line for line in text.splitlines() if line.startswith("-") or re.match(r"[\w ]{1,60}:", line)]
+    assert "{" not in text
 
 
 def test_codes_are_letters_of_the_labels_own_names_where_they_are_free():

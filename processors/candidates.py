@@ -1,0 +1,93 @@
+"""Another model in nano's place while it proves itself: asked beside the answer, and never in its way.
+
+Where only few messages are judged, those would travel alone, and nothing would be known of the batches that are to
+answer later. So they get company: messages that passed of late, whose answers nobody reads. An audit then costs a batch
+more, which for a trial of some hundred audits is less than a dollar.
+"""
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from processors.batches import Batches
+from processors.clock import Clock
+from processors.errors import AnswerError, SluiceError
+from processors.gateway.prices import candidate
+from processors.items import Item
+from processors.policy import Policy
+from processors.questions import Answered, Question
+from topics.limits import BATCH_MESSAGES_MAX, CANDIDATE_REST_SECONDS
+from topics.messages import Shadow
+
+log = logging.getLogger("sluice.triage")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nanos:
+    """Nano with many messages a call, by one model."""
+
+    version: str  # of the rule `batch`
+    model: str
+    batches: Batches
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question beside the answer."""
+
+    nanos: Nanos
+    question: Question
+    company: bool  # the whole batch was asked for it alone
+
+
+class Beside:
+    """Asks what does not answer. Of one stream."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self._name = name
+        self._clock = clock
+        self._passed: deque[Item] = deque(maxlen=BATCH_MESSAGES_MAX)
+        self._resting: dict[str, float] = {}  # by version, until when; of the one or two that are asked
+
+    def passed(self, item: Item) -> None:
+        """A message that a batch is asked about: it may go along with one that comes later."""
+        self._passed.append(item)
+
+    def ask(self, nanos: Nanos, item: Item, *, company: bool) -> Asked | None:
+        """None while the model is let alone, because it could not be asked. `company`: few messages are."""
+        if self._clock.monotonic() < self._resting.get(nanos.version, 0.0):
+            return None
+        question = nanos.batches.put(item)
+        if company:
+            others = [each for each in reversed(self._passed) if each.tenant == item.tenant and each.id != item.id]
+            for each in others[: nanos.batches.controller.size - 1]:
+                nanos.batches.put(each)
+        return Asked(nanos, question, company)
+
+    async def said(self, asked: Asked) -> tuple[Shadow | None, float]:
+        """What would have been published, and what the question cost in micro-dollars, about. None: nothing would,
+        since a batch failed its control, or the model cannot be asked."""
+        version = asked.nanos.version
+        try:
+            answered = await asked.question.answer()
+        except AnswerError:  # such a message would be a dead letter: that is no agreement
+            return Shadow(rule="batch", version=version, label="", score=0.0), 0.0
+        except SluiceError as error:
+            self._resting = {version: self._clock.monotonic() + CANDIDATE_REST_SECONDS}
+            log.warning("stream %s: model %s cannot be asked in shadow: %s", self._name, asked.nanos.model, error)
+            return None, 0.0
+        cost = answered.bill.cost_usd_micros * (answered.bill.batch_size if asked.company else 1)
+        return None if answered.suspect else shadow_of(version, answered), cost
+
+
+def shadow_of(version: str, answered: Answered) -> Shadow:
+    """What batches of that version said."""
+    verdict = answered.verdict
+    score = 1.0 if verdict.confidence is None else verdict.confidence
+    return Shadow(rule="batch", version=version, label=verdict.label, score=score, size=answered.bill.batch_size)
+
+
+def with_model(policy: Policy, model: str) -> Policy:
+    """The policy as it is with `model` in nano's place. Raises ConfigurationError where its price is not known."""
+    nano = candidate("nano", policy.tiers.nano, model)
+    return policy.model_copy(update={"tiers": policy.tiers.model_copy(update={"nano": nano})})
