@@ -323,7 +323,7 @@ class Referee:
         return replace(refereed, audit=await self._heard(audit, asked))
 
     async def _looked_at(self, item: Item) -> Answered | None:
-        """None counts as a disagreement: what cannot be judged must not look like agreement, nor what a text dictates."""
+        """None counts as a disagreement: neither what cannot be judged nor what a text dictates may look like a yes."""
         try:
             reference = await self._reference(item)
         except AnswerError:
