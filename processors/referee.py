@@ -12,10 +12,8 @@ for the rule `batch` once its version is certified.
 """
 
 import functools
-import hashlib
 import logging
 import random
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -26,31 +24,26 @@ from processors.batches import Batches
 from processors.cache import Cache
 from processors.candidates import Asked, Beside, Nanos, shadow_of, with_model
 from processors.clock import Clock
+from processors.coin import Coin
 from processors.errors import AnswerError, ConfigurationError, SluiceError
 from processors.injection import gives_orders
 from processors.items import Item
 from processors.nano import Nano
 from processors.policy import Policy, Quality, Stream
-from processors.prompt import Prompt
 from processors.proposals import BatchProposer, Proposal, Proposer
 from processors.proposers import Chain, surer
 from processors.quality.standing import UNPROVEN, Standing
 from processors.questions import FREE, Answered, Bill
+from processors.rule_versions import FREE_RULE, batch_version, free_version
 from processors.student.lessons import student_text
 from processors.voting import Voting
-from topics.limits import BATCH_MESSAGES_MAX, BATCH_SHADOWS_SHARE, COINS_MAX, PLANS_MAX, SELF_AUDITS_SHARE
+from topics.limits import BATCH_SHADOWS_SHARE, PLANS_MAX, SELF_AUDITS_SHARE
 from topics.messages import Audit, Shadow, Source, Verdict
 
 log = logging.getLogger("sluice.triage")
 
 DAY_S = 86_400
 NEVER = 2.0  # no score is as high
-_SIDES = 16  # of the coins of so many neighbours at once: a hash each would cost the free path a tenth
-_SIDE_MAX = 2**32
-
-FREE_RULE = 1
-"""Raise it whenever normalising, templates and their signatures, near-duplicates or a student's features are changed so
-that another answer may be proposed: what was certified before then proves itself anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,7 @@ class Referee:
         self._quality = quality
         self._policy_version = stream.version
         self._models = batch_version(policy, name, stream, quality)
-        self._free_models = _free_version(policy, name, stream, quality)
+        self._free_models = free_version(policy, name, stream, quality)
         self._memory = tuple(memory)
         self._students: dict[str, Proposer] = {}  # by version; the last is the newest
         self._foreseen: dict[tuple[str, str], Proposal | None] = {}  # by student and message id
@@ -118,8 +111,8 @@ class Referee:
             single = stream.model_copy(update={"batch": 1})
             self._singly = Batches(name, single, Nano(name, single, model, rng, tier, clock=clock), clock)
         self._clock = clock
-        self._own_coin = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
-        self._coin = b""
+        self._own_secret = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
+        self._coin = Coin(self._own_secret)
         self._audits_spent = (0, 0.0)  # the day, and micro-dollars of audits in it
         self.adopt(UNPROVEN)
 
@@ -127,7 +120,9 @@ class Referee:
         """What the audits so far allow, and the students that are there by version, the oldest first: the newest
         answers in shadow until it is certified. None: those that were there."""
         self.standing = standing
-        self._toss_by(bytes.fromhex(standing.coin) or self._own_coin)
+        secret = bytes.fromhex(standing.coin) or self._own_secret
+        if secret != self._coin.secret:
+            self._coin = Coin(secret)
         self._propose_model(standing.candidate_model)
         self._batch = self._certified_batch(standing)
         if students is not None:
@@ -198,7 +193,7 @@ class Referee:
         return self.spared_at(source.topic, source.partition, source.offset)
 
     def spared_at(self, topic: str, partition: int, offset: int) -> bool:
-        return not self._tossed(topic, partition, offset, self.standing.audit_probability)
+        return not self._coin.tossed(topic, partition, offset, self.standing.audit_probability)
 
     def free(self, item: Item) -> Verdict | None:
         """An answer that may be published as it is: proven, and spared an audit. Where there is none, `answer` is told
@@ -260,7 +255,7 @@ class Referee:
                 return await self._below(item, plan, batched, "batch")
             return await self._unproven(item, plan, batched, shadow_of(self._models, batched))
         asked = self._ask_beside(item, plan)
-        shadowed = self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
+        shadowed = self._coin.tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
         if shadowed and self._models not in self.standing.batch_given_up and self._affordable():
             try:
                 batched = await self._batches.put(item, alone=False).answer()
@@ -283,7 +278,7 @@ class Referee:
         other = self._candidate
         if plan.batch is not None and plan.batch.version == other.version:
             other = self._own
-            if not self._tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE):
+            if not self._coin.tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE):
                 return ()
         if other.version in self.standing.batch_given_up:
             return ()
@@ -349,7 +344,7 @@ class Referee:
         if (
             nothing_certified
             and self._affordable()
-            and self._tossed("self", item.source.partition, item.source.offset, SELF_AUDITS_SHARE)
+            and self._coin.tossed("self", item.source.partition, item.source.offset, SELF_AUDITS_SHARE)
         ):
             audit = await self._again(item, audit)
         return Refereed(reference.verdict, reference.bill, audit, teaches=True)
@@ -449,14 +444,6 @@ class Referee:
         rule = f"{self._free_models}-{FREE_RULE}"
         return f"{rule}.{student}" if student else rule
 
-    def _toss_by(self, coin: bytes) -> None:
-        if coin != self._coin:
-            self._coin = coin
-            self._sides = functools.lru_cache(COINS_MAX)(functools.partial(_sides, coin))
-
-    def _tossed(self, topic: str, partition: int, offset: int, probability: float) -> bool:
-        return self._sides(topic, partition, offset // _SIDES)[offset % _SIDES] < probability * _SIDE_MAX
-
     def _spend(self, usd_micros: float) -> None:
         day, spent = self._audits_spent
         self._audits_spent = day, spent + usd_micros
@@ -468,47 +455,6 @@ class Referee:
             self._audits_spent = today, 0.0
         bound = self._quality.audit_usd_per_day
         return bound is None or self._audits_spent[1] < bound * 1e6
-
-
-def _sides(secret: bytes, topic: str, partition: int, block: int) -> tuple[int, ...]:
-    """16 independent numbers below 2**32."""
-    told = f"{topic}/{partition}/{block}".encode()
-    return struct.unpack("<16I", hashlib.blake2b(told, key=secret, digest_size=64).digest())
-
-
-def batch_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:
-    """12 hex digits that change with the models whose answers are compared, and with how they are asked."""
-    nano = policy.tiers.nano
-    how = "decisions" if policy.providers[nano.provider].api == "decisions" else nano.confidence
-    return _version_of(policy, name, stream, quality, (nano.model,) if how == "stated" else (nano.model, how))
-
-
-def _free_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:
-    """As `batch_version`, of memory and students. They are no other with another nano, where only what is proven
-    teaches memory."""
-    if taught_by_proven(quality):
-        return _version_of(policy, name, stream, quality, ("proven",))
-    return batch_version(policy, name, stream, quality)
-
-
-def taught_by_proven(quality: Quality) -> bool:
-    """Whether memory learns from the reference and from what is certified alone, so that it need not forget what it
-    knows where nano's model changes: another is to prove itself before anything is learnt from it."""
-    return quality.reference in ("mini", "flagship") and quality.when_uncertified == "escalate"
-
-
-def memory_of(policy: Policy, stream: Stream) -> str:
-    """Whose answers the memory of a stream has; the answers of others are not taken for theirs."""
-    quality = stream.quality
-    if quality is None or not taught_by_proven(quality):
-        return policy.tiers.nano.model
-    return f"{quality.reference} {policy.tiers.of('mini' if quality.reference == 'mini' else 'flagship').model}"
-
-
-def _version_of(policy: Policy, name: str, stream: Stream, quality: Quality, nano: Sequence[str]) -> str:
-    reference = policy.tiers.of("nano" if quality.reference == "nano-single" else quality.reference).model
-    asked = (*nano, reference, quality.reference, Prompt(name, stream).version, BATCH_MESSAGES_MAX)
-    return hashlib.blake2b(repr(asked).encode(), digest_size=6).hexdigest()
 
 
 def _candidate(

@@ -33,8 +33,9 @@ from processors.nano import Nano
 from processors.policy import Policy, Stream
 from processors.proposals import Proposer
 from processors.questions import FREE
-from processors.referee import Referee, Refereed, memory_of
+from processors.referee import Referee, Refereed
 from processors.remembered import Learner, MemoryKind, Remembered
+from processors.rule_versions import memory_of
 from processors.rules import Held, Rules
 from processors.sharing import Sharing
 from processors.signals import Signals

@@ -18,7 +18,7 @@ from processors.candidates import with_model
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from processors.quality.report import Report, VersionReport
-from processors.referee import batch_version
+from processors.rule_versions import batch_version
 from streams import kafka_security, settings, shared
 from streams.brokers import Brokers
 from streams.quality_records import Certificate, Newest, Order, order_record, report_of

@@ -14,7 +14,7 @@ from processors.candidates import with_model
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from processors.quality.state import StreamQuality
-from processors.referee import batch_version
+from processors.rule_versions import batch_version
 from streams import quality_records, settings, student_records
 from streams.cli.main import cli
 from streams.quality_records import Certificate, Order

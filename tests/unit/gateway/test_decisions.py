@@ -21,7 +21,7 @@ from processors.nano import Nano
 from processors.policy import Policy
 from processors.policy import Provider as ProviderSettings
 from processors.prompt import Prompt
-from processors.referee import batch_version
+from processors.rule_versions import batch_version
 from tests.unit.gateway.provider import Answer, Provider, Request, ask, gateway, policy
 from tests.unit.triage.build import LABELS, item, stream
 from topics.messages import Spend, Tokens, Verdict

@@ -15,7 +15,7 @@ from processors.controls import Control
 from processors.gateway.logprobs import sure
 from processors.nano import Nano
 from processors.policy import Policy
-from processors.referee import batch_version
+from processors.rule_versions import batch_version
 from tests.unit.gateway.provider import Answer, Provider, Request, completion, error, gateway, policy, response
 from tests.unit.triage.build import LABELS, item, stream
 from topics.messages import Verdict

@@ -16,7 +16,8 @@ from processors.memory import Memory
 from processors.policy import Policy
 from processors.quality.standing import OtherBatches, Standing
 from processors.quality.state import StreamQuality
-from processors.referee import Referee, batch_version
+from processors.referee import Referee
+from processors.rule_versions import batch_version
 from processors.triage import Triage, Triaged
 from tests.fakes import FakeNano, ManualClock
 from tests.unit.quality.audits import HOUR_MS, START_MS, judged, shadow

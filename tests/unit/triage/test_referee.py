@@ -12,7 +12,8 @@ from processors.items import Item
 from processors.policy import Policy
 from processors.proposals import Proposal
 from processors.quality.standing import Standing
-from processors.referee import FREE_RULE, Referee
+from processors.referee import Referee
+from processors.rule_versions import FREE_RULE
 from processors.triage import Triage, Triaged
 from tests.fakes import FakeNano, ManualClock
 from tests.unit.triage.build import LABELS, item, triage
