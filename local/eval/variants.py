@@ -259,6 +259,7 @@ class _Gated:
             setting.name,
             setting.quality,
             self._stream.version,
+            audit_min=self._stream.audit_min,
             spread=Spread(window_messages=max(1, setting.messages // _WINDOWS)),
         )
         self._lessons: list[Example] = []
