@@ -1,9 +1,11 @@
 """One real broker for each process that runs tests, and a corner of it for every test."""
 
 import contextlib
+import faulthandler
 import fcntl
 import gc
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from itertools import count
@@ -24,7 +26,8 @@ _numbers = count(1)
 
 
 def pytest_configure() -> None:
-    """Tests neither reach nor heed what the caller's environment points at."""
+    """Tests neither reach nor heed what the caller's environment points at. SIGUSR1 makes a run that hangs say where."""
+    faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)  # 2 itself is captured during a test
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_", "SCHEMA_REGISTRY_"))]:
         del os.environ[name]
 
