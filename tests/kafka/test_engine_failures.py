@@ -212,7 +212,7 @@ async def test_a_provider_that_is_away_for_a_while_loses_nothing_and_for_too_lon
         return (Out(out, None, name(record), ()),)
 
     stage = FakeStage(out, lambda record: functools.partial(later, record))
-    async with running(engine(bus, stage, provider_outage_seconds_max=2.0)):
+    async with running(engine(bus, stage, provider_outage_seconds_max=5.0)):
         await drained(bus, topic)
     assert await bus.values(out) == [b"0/0"]
     letters = await dead_letters(bus)
