@@ -26,7 +26,7 @@ _numbers = count(1)
 
 
 def pytest_configure() -> None:
-    """Tests neither reach nor heed what the caller's environment points at. SIGUSR1 makes a run that hangs say where."""
+    """Tests neither reach nor heed what the caller's environment points at. On SIGUSR1 a run that hangs says where."""
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)  # 2 itself is captured during a test
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_", "SCHEMA_REGISTRY_"))]:
         del os.environ[name]
