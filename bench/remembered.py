@@ -44,7 +44,7 @@ class _Surely:
     """Answers every message with the same label, and controls as they want it."""
 
     def __init__(self, code: str) -> None:
-        self._answer = f"{code}{answer_form.PERCENT_MAX}"
+        self._answer = f"{code}{answer_form.PERMILLE_MAX}"
 
     async def ask(self, ask: Ask) -> Answer:
         answers = [

@@ -1,8 +1,9 @@
-"""How an answer about one message is written: its key, the code of its label, and two digits for how sure it is.
+"""How an answer about one message is written: its key, the code of its label, and three digits for how sure it is.
 
-`417B93` says label B of message 417, at 93 percent. Three digits, one or two letters and two digits are a token each
-in the vocabularies of current models (o200k and its kin cut digits in threes), where the same as an object with names
-takes five times as many. The form is a regular expression, so a provider that enforces schemas enforces the labels too.
+`417B932` says label B of message 417, at 932 in a thousand. Three digits, one or two letters and three digits are a
+token each in the vocabularies of current models (o200k and its kin cut digits in threes), where the same as an object
+with names takes five times as many. Percent would cost the same and leave most answers of a sure model tied at 99. The
+form is a regular expression, so a provider that enforces schemas enforces the labels too.
 """
 
 import itertools
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 KEY_MIN, KEY_MAX = 100, 999  # one token each, and no text can count on its neighbours' being there
 KEY_CHARS = 3
-PERCENT_MAX = 99
+PERMILLE_MAX = 999
 
 
 def label_codes(labels: Iterable[str]) -> Mapping[str, str]:
@@ -44,11 +45,11 @@ def _candidates(name: str, width: int) -> Iterator[str]:
         yield "".join(letters)
 
 
-def write(key: str, code: str, percent: int) -> str:
-    """The answer `percent` (0 to 99) sure of the label `code` about message `key`."""
-    return f"{key}{code}{percent:02d}"
+def write(key: str, code: str, permille: int) -> str:
+    """The answer `permille` (0 to 999) sure of the label `code` about message `key`."""
+    return f"{key}{code}{permille:03d}"
 
 
 def pattern(codes: Iterable[str]) -> str:
     """What an answer with one of these codes matches, in what all dialects of regular expressions share."""
-    return f"^[1-9][0-9]{{2}}({'|'.join(codes)})[0-9]{{2}}$"
+    return f"^[1-9][0-9]{{2}}({'|'.join(codes)})[0-9]{{3}}$"

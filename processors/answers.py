@@ -39,7 +39,7 @@ class Answers:
         codes = answer_form.label_codes(stream.labels)
         self._labels = {code: name for name, code in codes.items()}
         self._severities = {name: label.severity for name, label in stream.labels.items()}
-        self._form = re.compile(r"([0-9]{3})([A-Z]+)([0-9]{2})")
+        self._form = re.compile(r"([0-9]{3})([A-Z]+)([0-9]{3})")
         self._tier: Tier = tier
         self._summary = stream.summary is not None
         self._fields = {
@@ -60,7 +60,7 @@ class Answers:
 
         An item counts by its key, and only in its place among the others: two that changed places may have changed
         answers, too. Items with other keys answer nothing and are dropped. A probability in `sure`, by key, counts
-        instead of the stated percentage, but for the control's.
+        instead of the stated chance, but for the control's.
         """
         asked = [key for key in keys if control is None or key != control.key]
         try:
@@ -110,8 +110,8 @@ class Answers:
             form = self._form.fullmatch(found.written)
             if form is None or form[2] not in self._labels:
                 known = ", ".join(f"{code} {name}" for code, name in self._labels.items())
-                raise _Invalid("the answer", found.written, f"a key, a code ({known}) and two digits")
-            label, confidence = self._labels[form[2]], int(form[3]) / 100 if sure is None else sure
+                raise _Invalid("the answer", found.written, f"a key, a code ({known}) and three digits")
+            label, confidence = self._labels[form[2]], int(form[3]) / 1000 if sure is None else sure
             return Verdict(
                 tier=self._tier,
                 label=label,

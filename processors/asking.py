@@ -14,7 +14,7 @@ class Choices:
     instructions: str  # those of the ask, without the form in which an answer is written
     keys: Sequence[str]  # of the texts in the input, in their order
     codes: Sequence[str]  # of the labels, whose meanings are in the instructions
-    control: str | None = None  # the key whose text asks for a code and two digits (processors/controls.py)
+    control: str | None = None  # the key whose text asks for a code and three digits (processors/controls.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,8 +69,8 @@ class Nano:
         texts = [(keys[number], items[number].text) for number in order]
         control = None
         if control_alone or len(items) > 1:
-            percent = self.rng.randint(0, controls.PERCENT_MAX)
-            control = Control(control_key, self.rng.choice(self._codes), percent)
+            permille = self.rng.randint(0, controls.PERMILLE_MAX)
+            control = Control(control_key, self.rng.choice(self._codes), permille)
             place = self.rng.randrange(len(texts) + 1) if len(items) > 1 else 1  # what is read first is judged best
             texts.insert(place, (control.key, control.text))
         answers = len(texts) if len(items) > 1 else 1  # alone, there is room for a control besides

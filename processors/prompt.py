@@ -2,8 +2,8 @@
 
 The instructions are the stable prefix of every call, filled with general advice where that makes calls cheaper
 (processors/prefix.py). Messages come after it as one JSON object, `{"417": "text", …}`: encoding is what keeps a text
-inside its quotes. The answer is `{"answers": ["417B93", …]}`, one a message (processors/answer_form.py); where the
-stream wants a summary or fields, each is `{"verdict": "417B93", "summary": "…", "fields": ["name=value", …]}` with
+inside its quotes. The answer is `{"answers": ["417B932", …]}`, one a message (processors/answer_form.py); where the
+stream wants a summary or fields, each is `{"verdict": "417B932", "summary": "…", "fields": ["name=value", …]}` with
 those fields only that the text states. The schema is the same for every batch size, because a provider's first use of
 a schema is slow.
 
@@ -34,7 +34,7 @@ _SESSION = (
 )
 
 # Output tokens before anything came back, on the safe side of what o200k makes of such JSON.
-_ANSWER_TOKENS = 7  # quotes, three digits, a code, two digits, a comma
+_ANSWER_TOKENS = 7  # quotes, three digits, a code, three digits, a comma
 _OBJECT_TOKENS = 10  # braces and names, where there are more
 _SUMMARY_TOKENS = 80
 _FIELD_TOKENS: Mapping[str, int] = {"string": 30, "number": 10, "integer": 8, "boolean": 4}
@@ -162,7 +162,7 @@ def _field(name: str, spec: FieldSpec) -> str:
 
 
 def _answer(stream: Stream, code: str) -> Sequence[str]:
-    verdict, one = f'"{answer_form.write("417", code, 93)}"', "a string"
+    verdict, one = f'"{answer_form.write("417", code, 932)}"', "a string"
     example = verdict
     if _is_object(stream):
         members = [f'"verdict": {verdict}']
@@ -171,7 +171,7 @@ def _answer(stream: Stream, code: str) -> Sequence[str]:
         example, one = "{" + ", ".join(members) + "}", "an object with a verdict"
     lines = [
         f'Answer {{"answers": [{example}, …]}}: for each text, in their order, {one} written <key><code><sure>. '
-        "sure is 00 to 99: the chance in percent that a careful colleague chooses the same label."
+        "sure is 000 to 999: the chance in thousandths that a careful colleague chooses the same label."
     ]
     if stream.summary is not None:
         lines.append(f"- summary: what the text is about, as {stream.summary}")

@@ -104,9 +104,9 @@ class FakeNano:
             item["summary"] = "In short."
         if "fields" in properties:
             item["fields"] = {}
-        if control := re.fullmatch(r"Sluice check \d+: answer ([A-Z]+)(\d\d)", text):
+        if control := re.fullmatch(r"Sluice check \d+: answer ([A-Z]+)(\d{3})", text):
             labels = {code: label for label, code in codes.items()}
-            return item | {"label": labels[control[1]], "confidence": int(control[2]) / 100}
+            return item | {"label": labels[control[1]], "confidence": int(control[2]) / 1000}
         return item | self.judge(text)
 
     @staticmethod
@@ -125,7 +125,7 @@ def _written(item: Any, ask: Ask, codes: dict[str, str]) -> Any:
     """As triage's prompt wants it. What is no item stays what it is."""
     if not isinstance(item, dict):
         return item
-    verdict = f"{item['id']}{codes.get(item['label'], '?')}{round(item['confidence'] * 100):02d}"
+    verdict = f"{item['id']}{codes.get(item['label'], '?')}{round(item['confidence'] * 1000):03d}"
     if ask.schema["properties"]["answers"]["items"]["type"] == "string":
         return verdict
     rest = {name: item[name] for name in ("summary", "fields") if name in item}

@@ -176,8 +176,11 @@ class Answers:
         form, judged = self.reading.form, self.judged
         if form is None or judged is None:
             return None
-        percent = min(99, int(judged.confidence * 100)) if judged.percent is None else judged.percent
-        parts = {"id": self.message.id or "", "code": form.codes.get(judged.label, ""), "sure": f"{percent:02d}"}
+        sure = judged.sure
+        if sure is None:
+            steps = 10**form.digits
+            sure = f"{min(steps - 1, int(judged.confidence * steps)):0{form.digits}d}"
+        parts = {"id": self.message.id or "", "code": form.codes.get(judged.label, ""), "sure": sure}
         return "".join(parts[part] for part in form.parts)
 
     def _text(self, key: str, node: Json) -> str | None:

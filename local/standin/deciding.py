@@ -1,5 +1,5 @@
 """What the model chooses where it is asked by the Decisions API: the same judgements as everywhere, with probabilities
-that are as overconfident as its percentages are elsewhere (`temperature` in the errors file)."""
+that are as overconfident as what it states is elsewhere (`temperature` in the errors file)."""
 
 import re
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from topics.messages import Tier
 
 _CODE = re.compile(r"[A-Z]{1,3}")  # that stands for a label
 _DIGITS = frozenset("0123456789")
+_PLACES = ("first", "second", "third")
 _LEAD = 1.05  # of what is chosen over an even chance: nothing else is likelier
 _PROBABILITY_MAX = 0.9999
 _GARBAGE = "Sure! Here is what I think about your messages"
@@ -64,13 +65,13 @@ def _is_digit(question: Question) -> bool:
 
 
 def _digit(question: Question, judged: dict[tuple[str, ...], list[Judged]], reading: Reading) -> Decided | None:
-    """One of the two digits that a known-answer message asks for; 9 where it asks for none. None: of another kind."""
+    """One of the digits that a known-answer message asks for; 9 where it asks for none. None: of another kind."""
     if not _is_digit(question):
         return None
     place = _about(question, reading)
-    percents = (one[place].percent for one in judged.values())
-    wanted = next((percent for percent in percents if percent is not None), 99)
-    return Decided(question, f"{wanted:02d}"["second" in question.instructions], _PROBABILITY_MAX)
+    wanted = next((sure for one in judged.values() if (sure := one[place].sure) is not None), "")
+    number = next((number for number, name in enumerate(_PLACES) if name in question.instructions), 0)
+    return Decided(question, wanted[number : number + 1] or "9", _PROBABILITY_MAX)
 
 
 def break_decisions(decided: list[Decided], fault: str | None) -> list[Decided]:

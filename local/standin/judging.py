@@ -29,7 +29,7 @@ class Judged:
     facts: Mapping[str, Any] = field(default_factory=dict)  # gold's other entries about the message
     broken: str | None = None
     priority: int | None = None  # where the message asks for one
-    percent: int | None = None  # the same for how sure the answer is
+    sure: str | None = None  # the same for the digits of how sure the answer is
 
 
 class Judge:
@@ -70,7 +70,7 @@ class Judge:
                 obeying = Judged(
                     *(message, wanted.label, 0.99, False, message.text),
                     priority=wanted.priority,
-                    percent=wanted.percent,
+                    sure=wanted.sure,
                 )
                 answers.append(obeying)
                 continue

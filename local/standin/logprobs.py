@@ -1,5 +1,5 @@
 """Log-probabilities of an answer's tokens: a label's code is as likely as the answer says that it is sure, all else is
-nearly certain. They are as overconfident as the percentages are."""
+nearly certain. They are as overconfident as what is stated is."""
 
 import math
 import re
@@ -8,9 +8,9 @@ from typing import Any
 from local.standin.problems import invalid
 
 _TOKEN = re.compile(r"[0-9]{1,3}|[A-Za-z]+|\s+|[^0-9A-Za-z\s]+")
-_CODE = re.compile(r'(?<="[0-9]{3})[A-Z]+(?=([0-9]{2})")')  # of a label, in "417B93"
+_CODE = re.compile(r'(?<="[0-9]{3})[A-Z]+(?=([0-9]{2,3})")')  # of a label, in "417B932"
 _CERTAIN = 0.9999
-_LEAST = 0.005  # of a code whose percentage is 00
+_LEAST = 0.005  # of a code that is given no chance
 
 
 def check(asked: bool, effort: str, param: str) -> None:
@@ -25,7 +25,7 @@ def check(asked: bool, effort: str, param: str) -> None:
 
 def tokens(text: str) -> list[dict[str, Any]]:
     """The text's tokens, as both APIs tell them."""
-    codes = {match.start(): max(int(match[1]) / 100, _LEAST) for match in _CODE.finditer(text)}
+    codes = {match.start(): max(int(match[1]) / 10 ** len(match[1]), _LEAST) for match in _CODE.finditer(text)}
     return [
         {
             "token": match[0],

@@ -29,13 +29,14 @@ _CONTROL = re.compile(
     r"""(?:\W{1,3}and\s+priority\s+(?P<priority>\d{1,3}))?\W*""",
     re.I | re.S,
 )
-_CODED_CONTROL = re.compile(r"(?:[^'\"\n]{0,60}:\s*)?answer\s+(?P<code>[A-Z]{1,3})(?P<percent>\d\d)\.?")
+_CODED_CONTROL = re.compile(r"(?:[^'\"\n]{0,60}:\s*)?answer\s+(?P<code>[A-Z]{1,3})(?P<sure>\d{2,3})\.?")
 _CONTROL_CHARS_MAX = 240
 _CODE = re.compile(r"[A-Z]{1,3}")  # beside a label's name
 _BY_KEY = re.compile(r"\btexts? by (?:key|id|number)\b", re.I)
 _WRITTEN = re.compile(r"\bwritten\s+(?P<parts>(?:<\w+>)+)")
+_SURE_RANGE = re.compile(r"\b0{2,3} to (?P<most>9{2,3})\b")
 _PARTS: tuple[tuple[Part, re.Pattern[str]], ...] = (  # by what is said of a part of an answer; the first that fits
-    ("sure", re.compile(r"\b(?:percent|chance|sure|confidence)\b", re.I)),
+    ("sure", re.compile(r"\b(?:percent|thousandths|chance|sure|confidence)\b", re.I)),
     ("code", re.compile(r"\b(?:label|code)", re.I)),
     ("id", re.compile(r"\b(?:key|id|number)\b", re.I)),
 )
@@ -61,7 +62,7 @@ class Control:
 
     label: str
     priority: int | None
-    percent: int | None = None  # how sure it wants to be answered
+    sure: str | None = None  # the digits that it wants for how sure the answer is
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Form:
 
     parts: Sequence[Part]
     codes: Mapping[str, str]  # by label
+    digits: int = 2  # of how sure it is: 2 for percent, 3 for thousandths
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,8 @@ def find_form(system: str) -> Form | None:
             return None
         parts.append(part)
     codes = {name: one.aside for name, one in described.items() if _CODE.fullmatch(one.aside)}
-    return Form(tuple(parts), codes)
+    told = _SURE_RANGE.search(system, match.end())
+    return Form(tuple(parts), codes, len(told["most"]) if told is not None else 2)
 
 
 def _shown(call: Call, data: Mapping[str, Any]) -> tuple[Shown, ...]:
@@ -271,7 +274,7 @@ def control(text: str, labels: Sequence[str], form: Form | None = None) -> Contr
         return None
     if form is not None and (coded := _CODED_CONTROL.fullmatch(text)) is not None:
         meant = next((label for label in labels if form.codes.get(label) == coded["code"]), None)
-        return Control(meant, None, int(coded["percent"])) if meant is not None else None
+        return Control(meant, None, coded["sure"]) if meant is not None else None
     if (match := _CONTROL.fullmatch(text)) is None:
         return None
     wanted = match["label"].strip("\"'`“”‘’ .")

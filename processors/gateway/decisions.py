@@ -3,7 +3,7 @@ billed.
 
 A batch is one request. The texts by key are its input, and each key has one question, whose choices are the codes of
 the labels; what they mean stands once, in the instructions, because every question is paid for with its choices. The
-control asks for two digits beside its label, so it has two questions more: a probability could not tell them.
+control asks for three digits beside its label, so it has three questions more: a probability could not tell them.
 
 Answers are read into the text that a model writes where it is asked to write (processors/answer_form.py): behind the
 gateway nobody sees by which API an answer came.
@@ -21,7 +21,7 @@ from processors.errors import RequestRefused
 from processors.gateway.dialect import Json
 from topics.limits import DECISION_CHOICES_MAX, DECISION_QUESTIONS_MAX
 
-_PLACES = ("first", "second")  # of the control's digits
+_PLACES = ("first", "second", "third")  # of the control's digits
 _NAME = re.compile(rf"(label|{'|'.join(_PLACES)})_([0-9]{{{answer_form.KEY_CHARS}}})")
 _DIGITS = [{"value": str(digit)} for digit in range(10)]
 _DECLINED = "the model declined every question"
@@ -39,7 +39,7 @@ def write(ask: Ask, model: str) -> Json:
     questions = [_question("label", key, f"Which label's code fits text {key}?", choices) for key in ask.choices.keys]
     if control is not None:
         questions += [
-            _question(place, control, f"Which is the {place} of the two digits that text {control} asks for?", _DIGITS)
+            _question(place, control, f"Which is the {place} of the three digits text {control} asks for?", _DIGITS)
             for place in _PLACES
         ]
     if len(questions) > DECISION_QUESTIONS_MAX or len(choices) > DECISION_CHOICES_MAX:
@@ -94,8 +94,8 @@ def read(payload: Any) -> tuple[str, dict[str, float], str | None]:
             asked_for = "".join(digits[key].get(place, "") for place in _PLACES)
             written.append(f"{key}{answer['choice']}{asked_for}")
         else:
-            percent = min(round(100 * probability), answer_form.PERCENT_MAX)
-            written.append(answer_form.write(key, str(answer["choice"]), percent))
+            permille = min(round(1000 * probability), answer_form.PERMILLE_MAX)
+            written.append(answer_form.write(key, str(answer["choice"]), permille))
     refusal = _DECLINED if declined and not verdicts else None
     return orjson.dumps({"answers": written}).decode(), sure, refusal
 

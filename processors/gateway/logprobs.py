@@ -6,14 +6,14 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import Any
 
-_ANSWER = re.compile(r'"([0-9]{3})([A-Z]+)[0-9]{2}"')  # processors/answer_form.py, as JSON
+_ANSWER = re.compile(r'"([0-9]{3})([A-Z]+)[0-9]{3}"')  # processors/answer_form.py, as JSON
 
 
 def sure(tokens: Any) -> dict[str, float]:
     """Key → the probability of its label's code, given what stands before it: the product over the code's tokens.
 
     `tokens`: a list of `{"token": …, "logprob": …}`, as both APIs give it. Left out is an answer whose code shares a
-    token with its percentage, and everything where the list is not what it should be. Of a key that is there twice, the
+    token with how sure it is, and everything where the list is not what it should be. Of a key that is there twice, the
     first.
     """
     found: dict[str, float] = {}

@@ -94,17 +94,17 @@ def obliging(request: Request) -> Answer:
     answers = []
     for question in request.body["questions"]:
         kind, key = question["name"].split("_")
-        wanted = texts[key].split("answer ")[-1] if texts[key].startswith("Sluice check") else "R99"
-        answers.append(choice(question["name"], {"label": wanted[0], "first": wanted[1], "second": wanted[2]}[kind]))
+        wanted = texts[key].split("answer ")[-1] if texts[key].startswith("Sluice check") else "R999"
+        answers.append(choice(question["name"], wanted[("label", "first", "second", "third").index(kind)]))
     return Answer(body=decision(*answers))
 
 
-def test_a_batch_is_one_question_a_text_and_two_more_about_the_control() -> None:
+def test_a_batch_is_one_question_a_text_and_three_more_about_the_control() -> None:
     request = written(asked())
     questions = request.pop("questions")
     assert [question["name"] for question in questions] == [
         *("label_417", "label_418", "label_519"),
-        *("first_418", "second_418"),
+        *("first_418", "second_418", "third_418"),
     ]
     assert [one["value"] for one in questions[0]["choices"]] == ["R", "A", "N"]
     assert [one["value"] for one in questions[4]["choices"]] == list("0123456789")
@@ -133,23 +133,24 @@ def test_the_sdk_takes_what_is_asked() -> None:
 
 def test_answers_are_read_into_the_form_of_other_apis() -> None:
     text = reading(
-        choice("label_417", "A", 0.934, ("R", "N")),
+        choice("label_417", "A", 0.9324, ("R", "N")),
         choice("label_418", "A", 0.99),
         choice("label_519", "R", 1.0),
-        choice("second_418", "7"),
+        choice("third_418", "7"),
+        choice("second_418", "0"),
         choice("first_418", "0"),
     ).text
-    assert orjson.loads(text) == {"answers": ["417A93", "418A07", "519R99"]}
+    assert orjson.loads(text) == {"answers": ["417A932", "418A007", "519R999"]}
     verdicts = Answers(stream()).read(text, list(TEXTS), CONTROL, "gpt-6-luna")
     assert [(one.label, one.confidence) for one in verdicts if isinstance(one, Verdict)] == [
-        ("alert", 0.93),
-        ("routine", 0.99),
+        ("alert", 0.932),
+        ("routine", 0.999),
     ]
 
 
 def test_a_probability_that_is_not_listed_is_the_confidence() -> None:
     bare = choice("label_417", "A", 0.6) | {"probabilities": []}
-    assert told(bare) == ["417A60"]
+    assert told(bare) == ["417A600"]
 
 
 async def test_a_verdict_is_as_sure_as_the_provider_to_the_last_digit() -> None:
@@ -162,27 +163,30 @@ async def test_a_verdict_is_as_sure_as_the_provider_to_the_last_digit() -> None:
     assert (verdict.label, verdict.confidence) == ("alert", 0.9987)
 
 
+DIGITS = [choice("first_418", "0"), choice("second_418", "0")]
+
+
 @pytest.mark.parametrize(
     ("digits", "why"),
     [
-        ([choice("first_418", "0"), choice("second_418", "8")], "another digit"),
-        ([choice("first_418", "0"), declined("second_418")], "a digit is declined"),
-        ([choice("first_418", "0")], "a digit is missing"),
+        ([*DIGITS, choice("third_418", "8")], "another digit"),
+        ([*DIGITS, declined("third_418")], "a digit is declined"),
+        (DIGITS, "a digit is missing"),
         ([], "no digit: the probability is none"),
     ],
 )
 def test_a_control_without_its_digits_discards_the_batch(digits: list[dict[str, Any]], why: str) -> None:
-    labels = [choice("label_417", "A"), choice("label_418", "A", 0.07), choice("label_519", "R")]
+    labels = [choice("label_417", "A"), choice("label_418", "A", 0.007), choice("label_519", "R")]
     text = reading(*labels, *digits).text
     verdicts = Answers(stream()).read(text, list(TEXTS), CONTROL, "m")
-    expected = NoVerdict if digits else Verdict  # a probability that says what was drawn is one in a hundred
+    expected = NoVerdict if digits else Verdict  # a probability that says what was drawn is one in a thousand
     assert all(isinstance(one, expected) for one in verdicts), why
 
 
 def test_what_is_declined_or_was_not_asked_has_no_answer() -> None:
     found = reading(declined("label_417"), choice("label_519", "R"), choice("zz00", "A"), choice("label_9999", "A"))
-    assert (orjson.loads(found.text)["answers"], found.refusal) == (["519R90"], None)
-    assert told(choice("label_417", "A"), choice("label_417", "R")) == ["417A90", "417R90"]  # a matter of Answers
+    assert (orjson.loads(found.text)["answers"], found.refusal) == (["519R900"], None)
+    assert told(choice("label_417", "A"), choice("label_417", "R")) == ["417A900", "417R900"]  # a matter of Answers
     assert reading(declined("label_417"), declined("first_418")).refusal is not None
 
 
@@ -210,7 +214,7 @@ async def test_a_batch_goes_through_the_gateway_and_only_its_input_is_paid() -> 
     assert [one.label for one in reply.verdicts if isinstance(one, Verdict)] == ["routine"] * 5
     (request,) = provider.requests
     assert request.path == "/v1/decisions"
-    assert len(request.body["questions"]) == 5 + 1 + 2
+    assert len(request.body["questions"]) == 5 + 1 + 3
     (spend,) = spends
     assert (spend.tokens, spend.lane) == (Tokens(input=1_000, cached=400, output=0), "realtime")
     assert spend.usd_micros == 79  # 600 * 0.125 + 400 * 0.01, and the output that is told is not billed
@@ -252,7 +256,7 @@ def test_what_cannot_be_put_as_choices_is_refused_before_it_is_sent() -> None:
         written(ask())
     assert asked({"417": "x"}, summary="one sentence").choices is None
     many = {str(100 + number): "x" for number in range(401)}  # the control among them
-    with pytest.raises(RequestRefused, match="403 questions of 3 choices"):
+    with pytest.raises(RequestRefused, match="404 questions of 3 choices"):
         written(asked(many))
 
 

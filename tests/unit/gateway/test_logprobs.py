@@ -1,4 +1,4 @@
-"""The probability of a label's tokens in the place of the stated percentage."""
+"""The probability of a label's tokens in the place of the stated chance."""
 
 import math
 import random
@@ -32,15 +32,15 @@ def tokens(*words: tuple[str, float] | str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        (('{"answers":["', "417", ("B", 0.8), "93", '"]}'), {"417": 0.8}),
+        (('{"answers":["', "417", ("B", 0.8), "932", '"]}'), {"417": 0.8}),
         (
-            ('["', "417", ("A", 0.5), ("LT", 0.5), "93", '","', "518", ("ROU", 0.9), "07", '"]'),
+            ('["', "417", ("A", 0.5), ("LT", 0.5), "932", '","', "518", ("ROU", 0.9), "071", '"]'),
             {"417": 0.25, "518": 0.9},
         ),
-        (('["', ("417B", 0.7), "93", '"]'), {"417": 0.7}),  # a digit that was copied is certain
-        (('["', "417", ("B9", 0.7), "3", '"]'), {}),  # how sure it is of the percentage is another thing
-        (('["', "417", ("B", 0.8), "93", '","', "417", ("C", 0.1), "93", '"]'), {"417": 0.8}),
-        (('{"verdict":"', "417", ("B", 0.8), "93", '","summary":"é \\"999Z99\\""}'), {"417": 0.8}),
+        (('["', ("417B", 0.7), "932", '"]'), {"417": 0.7}),  # a digit that was copied is certain
+        (('["', "417", ("B9", 0.7), "32", '"]'), {}),  # how sure it is is another thing
+        (('["', "417", ("B", 0.8), "932", '","', "417", ("C", 0.1), "932", '"]'), {"417": 0.8}),
+        (('{"verdict":"', "417", ("B", 0.8), "932", '","summary":"é \\"999Z999\\""}'), {"417": 0.8}),
         (("no answer",), {}),
     ],
 )
@@ -53,8 +53,8 @@ def test_nonsense_tells_nothing_and_spoils_no_answer(nonsense: Any) -> None:
     assert sure(nonsense) == {}
 
 
-def test_the_stated_percentage_counts_where_no_probability_is_told_and_for_the_control() -> None:
-    text = '{"answers":["417A93","418R07","519N50"]}'
+def test_the_stated_chance_counts_where_no_probability_is_told_and_for_the_control() -> None:
+    text = '{"answers":["417A932","418R007","519N500"]}'
     control = Control("418", "R", 7)
     read = Answers(stream()).read(text, ["417", "418", "519"], control, "m", {"417": 0.6, "418": 0.99})
     assert [one.confidence for one in read if isinstance(one, Verdict)] == [0.6, 0.5]
@@ -63,7 +63,7 @@ def test_the_stated_percentage_counts_where_no_probability_is_told_and_for_the_c
 def answer(api: str, request: Request, logprobs: bool) -> dict[str, Any]:
     texts = orjson.loads(request.body["input"] if api == "responses" else request.body["messages"][1]["content"])
     written = [
-        key + (text.split("answer ")[-1] if text.startswith("Sluice check") else "A93") for key, text in texts.items()
+        key + (text.split("answer ")[-1] if text.startswith("Sluice check") else "A932") for key, text in texts.items()
     ]
     text = orjson.dumps({"answers": written}).decode()
     words: list[tuple[str, float] | str] = ['{"answers":']
@@ -87,7 +87,7 @@ async def test_they_are_asked_for_where_the_policy_says_so(api: str) -> None:
         asked = bool(request.body.get("include") or request.body.get("logprobs"))
         return Answer(body=answer(api, request, asked))
 
-    for tiers, confidence in (({"nano": {"model": "gpt-5.4-nano", "confidence": "logprobs"}}, 0.62), ({}, 0.93)):
+    for tiers, confidence in (({"nano": {"model": "gpt-5.4-nano", "confidence": "logprobs"}}, 0.62), ({}, 0.932)):
         async with (
             Provider(script) as provider,
             gateway(provider, [], env={"OPENAI_API": api}, tiers=tiers) as models,
@@ -109,7 +109,7 @@ async def test_a_server_that_does_not_tell_them_is_asked_without(api: str, name:
         for _ in range(2):
             (verdict,) = (await nano.call([item("one")])).verdicts
             assert isinstance(verdict, Verdict)
-            assert verdict.confidence == 0.93
+            assert verdict.confidence == 0.932
     assert len(provider.requests) == 3
 
 

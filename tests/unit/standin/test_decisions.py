@@ -19,7 +19,7 @@ from tests.unit.triage.build import stream
 
 CHOICES = [{"value": "phishing"}, {"value": "other"}]
 QUESTION = {"type": "choice", "name": "q", "instructions": "What is it?", "choices": CHOICES}
-CONTROL = Control("500", "N", 42)
+CONTROL = Control("500", "N", 427)
 
 
 def service() -> Service:
@@ -100,7 +100,7 @@ async def test_it_errs_as_the_same_tier_does_by_another_api_and_is_as_sure() -> 
     assert len(chosen) == len(texts) == len(wrote)
     for one, other in zip(chosen, wrote, strict=True):
         assert one[:4] == other[:4]
-        assert int(one[4:]) == pytest.approx(int(other[4:]), abs=1) or int(other[4:]) < 40  # an even chance and less
+        assert int(one[4:]) == pytest.approx(int(other[4:]), abs=1) or int(other[4:]) < 400  # an even chance and less
     assert CONTROL.answer in chosen
 
 
@@ -116,6 +116,6 @@ async def test_faults_of_what_is_said() -> None:
     assert await struck("refusal") == []
     assert [one[:3] for one in await struck("garbage_text")] == [one[:3] for one in whole]
     assert all("Sure!" in one for one in await struck("garbage_text"))
-    assert CONTROL.answer not in await struck("missing_item")  # the last answer is the control's second digit
+    assert CONTROL.answer not in await struck("missing_item")  # the last answer is the control's third digit
     assert await struck("extra_item") == whole
     assert CONTROL.answer not in await struck("invalid_item")

@@ -35,7 +35,7 @@ async def test_a_labels_code_is_as_likely_as_the_answer_is_sure(api: Api) -> Non
     reading = read(orjson.dumps(body), api)
     assert reading is not None
     answers = orjson.loads(reading.text)["answers"]
-    assert reading.sure == pytest.approx({one[:3]: int(one[4:]) / 100 for one in answers})
+    assert reading.sure == pytest.approx({one[:3]: int(one[4:]) / 1000 for one in answers})
     assert reading.sure.keys() == TEXTS.keys()
 
 
@@ -57,7 +57,7 @@ async def test_a_model_that_reasons_tells_none(api: Api, param: str, effort: dic
 
 
 def test_tokens_are_the_text() -> None:
-    text = '{"answers":["417B00", "518ROU93"]}'
+    text = '{"answers":["417B000", "518ROU93", "519N932"]}'
     assert "".join(one["token"] for one in tokens(text)) == text
     likely = {one["token"]: math.exp(one["logprob"]) for one in tokens(text)}
-    assert (likely["B"], likely["ROU"]) == pytest.approx((0.005, 0.93))
+    assert (likely["B"], likely["ROU"], likely["N"]) == pytest.approx((0.005, 0.93, 0.932))

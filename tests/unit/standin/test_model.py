@@ -156,11 +156,21 @@ def coded(texts: Mapping[str, str], **settings: Any) -> Call:
 
 async def test_triages_own_prompt_is_understood_by_what_it_says() -> None:
     simulated = model([gold("disk sda1 died", "alert"), gold("disk sda1 is fine", "routine")])
-    texts = {"417": "disk sda1 is fine", "882": "disk sda1 died", "300": "Sluice check 300: answer R07"}
+    texts = {"417": "disk sda1 is fine", "882": "disk sda1 died", "300": "Sluice check 300: answer R071"}
     answers = (await said(simulated, coded(texts)))["answers"]
     assert [answer[:4] for answer in answers] == ["417R", "882A", "300R"]
-    assert answers[2] == "300R07"
-    assert 50 < int(answers[0][4:]) < 100
+    assert answers[2] == "300R071"
+    assert re.fullmatch(r"[5-9]\d\d", answers[0][4:])
+
+
+async def test_who_asks_for_percent_gets_two_digits() -> None:
+    asked = coded({"417": "disk sda1 is fine", "300": "Sluice check 300: answer R07"})
+    system = asked.system.replace("000 to 999: the chance in thousandths", "00 to 99: the chance in percent")
+    assert system != asked.system
+    records = [gold("disk sda1 is fine", "routine")]
+    first, second = (await said(model(records), replace(asked, system=system)))["answers"]
+    assert re.fullmatch(r"417R[5-9]\d", first)
+    assert second == "300R07"
 
 
 async def test_summaries_and_stated_fields_are_written_beside_the_verdict() -> None:
@@ -185,7 +195,7 @@ async def test_coded_answers_go_missing_double_or_change_places_too() -> None:
     keys = [answer[:3] for answer in answers]
     assert not set(texts) <= set(keys)
     assert set(keys) - set(texts)
-    assert all(re.fullmatch(r"[1-9]\d\dA\d\d", answer) for answer in answers)
+    assert all(re.fullmatch(r"[1-9]\d\dA\d{3}", answer) for answer in answers)
     assert [key for key in keys if key in texts] != sorted(key for key in keys if key in texts)
 
 

@@ -81,7 +81,7 @@ The input is a JSON object of texts by key.
 - routine (R): All is well
 - alert (A): A failure
 - order (string): its number
-Answer {"answers": ["417R93", …]}: a string written <key><code><sure>. sure is 00 to 99: the chance in percent.
+Answer {"answers": ["417R932", …]}: a string written <key><code><sure>. sure is 000 to 999: the chance in thousandths.
 """
 
 
@@ -95,20 +95,23 @@ def test_texts_by_key_are_read_where_the_instructions_say_so() -> None:
 
 def test_the_form_of_an_answer_is_read_with_the_codes_of_labels() -> None:
     form = read(call(Said("user", "{}"), system=CODED)).form
-    assert form == Form(("id", "code", "sure"), {"routine": "R", "alert": "A"})
+    assert form == Form(("id", "code", "sure"), {"routine": "R", "alert": "A"}, 3)
+    percent = find_form(CODED.replace("000 to 999: the chance in thousandths", "00 to 99: the chance in percent"))
+    assert percent == Form(form.parts, form.codes, 2)
     told = CODED.replace("<key><code><sure>", "<digits><letter>").replace(
         "sure is", "\n- letter: the label's\n- digits:"
     )
-    assert find_form(told) == Form(("sure", "code"), {"routine": "R", "alert": "A"})
+    assert find_form(told) == Form(("sure", "code"), {"routine": "R", "alert": "A"}, 3)
     assert find_form("Answer in JSON.") is None
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
-        ("Sluice check 417: answer A37", Control("alert", None, 37)),
-        ("Sluice check 417: answer X37", None),
-        ("Sluice check 417: answer A37, and A99 to all others", None),
+        ("Sluice check 417: answer A372", Control("alert", None, "372")),
+        ("Sluice check 417: answer A37", Control("alert", None, "37")),
+        ("Sluice check 417: answer X372", None),
+        ("Sluice check 417: answer A372, and A999 to all others", None),
     ],
 )
 def test_a_control_may_ask_for_a_code(text: str, wanted: Control | None) -> None:

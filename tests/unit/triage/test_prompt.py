@@ -77,21 +77,22 @@ def test_a_message_alone_is_told_of_no_control_and_shares_the_prefix():
     assert two.instructions.startswith(one.instructions)
 
 
-ITEM = {"verdict": "417A93", "summary": "The disk failed.", "fields": ["cause=disk", "order=AB123456", "count=3"]}
+ITEM = {"verdict": "417A932", "summary": "The disk failed.", "fields": ["cause=disk", "order=AB123456", "count=3"]}
 
 
 def test_the_schema_takes_a_right_answer():
     jsonschema.validate({"answers": [ITEM]}, asked({"417": "x"}, **RICH).schema)
-    jsonschema.validate({"answers": ["417R00", "899N99"]}, asked({"417": "x"}).schema)
+    jsonschema.validate({"answers": ["417R000", "899N999"]}, asked({"417": "x"}).schema)
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"verdict": "417X93"},
-        {"verdict": "417A9"},
-        {"verdict": "017A93"},
-        {"verdict": "417A93 and more"},
+        {"verdict": "417X932"},
+        {"verdict": "417A93"},
+        {"verdict": "417A9320"},
+        {"verdict": "017A932"},
+        {"verdict": "417A932 and more"},
         {"extra": 1},
         {"fields": ["color=red"]},
         {"fields": ["cause="]},
