@@ -22,8 +22,9 @@ _LATENCY_GROWS = 0.3  # of the deadline
 _LATENCY_SHRINKS = 0.6
 _LATENCY_OF_DOUBLE = 1.6  # times that of half the size, until calls of the new size tell: a part does not grow with it
 _VOTES = 8  # calls in a row that want the same
-_SMOOTHING = 0.1  # of measured latency: the last ten calls
+_SMOOTHING = 0.1  # of what is measured: the last ten calls
 _LATENCY_FIRST_S = 0.5  # of a call, before one was measured
+_ALONE_SHARE_FIRST = 0.5  # before a bill was seen
 
 _LINGER_SHARE = 1 / 3  # of the deadline, at most
 _LINGER_SHARE_MIN = 1 / 20  # however long calls take: without company they would cost several times as much
@@ -45,6 +46,8 @@ class Controller:
         self._ceiling = BATCH_MESSAGES_MAX if fixed is None else fixed
         self._votes = 0  # for growing where above zero, for shrinking below
         self._latency_s = _LATENCY_FIRST_S
+        self.alone_share = _ALONE_SHARE_FIRST
+        """Of what a message would cost in a call of its own, the share that it does not pay in company."""
         self._arrivals = 0
         self._began_s = self._arrived_at_s = 0.0
         self._recent = 0.0  # arrivals, fading
@@ -84,6 +87,7 @@ class Controller:
         Calls about fewer than half of the size left early, and say nothing about it.
         """
         self._latency_s += _SMOOTHING * (latency_s - self._latency_s)
+        self.alone_share += _SMOOTHING * (_at_size(fixed_share, messages, 1) - self.alone_share)
         if self._fixed is not None or 2 * messages < self._size:
             return
         wish = self._wish(_at_size(fixed_share, messages, self.size))

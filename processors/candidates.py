@@ -1,10 +1,12 @@
-"""Another model in nano's place while it proves itself: asked beside the answer, and never in its way.
+"""Another model in nano's place: asked beside the answer while it proves itself, and never in its way; then answering a
+share of the messages, and then all.
 
 Where only few messages are judged, those would travel alone, and nothing would be known of the batches that are to
 answer later. So they get company: messages that passed of late, whose answers nobody reads. An audit then costs a batch
 more, which for a trial of some hundred audits is less than a dollar.
 """
 
+import functools
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -15,8 +17,10 @@ from processors.errors import AnswerError, SluiceError
 from processors.gateway.prices import candidate
 from processors.items import Item
 from processors.policy import Policy
+from processors.quality.standing import Standing
 from processors.questions import Answered, Question
-from topics.limits import BATCH_MESSAGES_MAX, CANDIDATE_REST_SECONDS
+from processors.voting import Voting
+from topics.limits import BATCH_MESSAGES_MAX, CANARY_SECONDS, CANDIDATE_REST_SECONDS
 from topics.messages import Shadow
 
 log = logging.getLogger("sluice.triage")
@@ -29,6 +33,7 @@ class Nanos:
     version: str  # of the rule `batch`
     model: str
     batches: Batches
+    voting: Voting
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +62,28 @@ class Beside:
         """None while the model is let alone, because it could not be asked. `company`: few messages are."""
         if self._clock.monotonic() < self._resting.get(nanos.version, 0.0):
             return None
+        return Asked(nanos, self._put(nanos, item, company=company), company)
+
+    def _put(self, nanos: Nanos, item: Item, *, company: bool) -> Question:
         question = nanos.batches.put(item)
         if company:
             others = [each for each in reversed(self._passed) if each.tenant == item.tenant and each.id != item.id]
             for each in others[: nanos.batches.controller.size - 1]:
                 nanos.batches.put(each)
-        return Asked(nanos, question, company)
+        return question
 
     async def said(self, asked: Asked) -> tuple[Shadow | None, float]:
         """What would have been published, and what the question cost in micro-dollars, about. None: nothing would,
         since a batch failed its control, or the model cannot be asked."""
-        version = asked.nanos.version
+        nanos, version = asked.nanos, asked.nanos.version
+        put = functools.partial(self._put, nanos, company=asked.company)
         try:
-            answered = await asked.question.answer()
+            answered = await nanos.voting.more(asked.question.item, await asked.question.answer(), put)
         except AnswerError:  # such a message would be a dead letter: that is no agreement
             return Shadow(rule="batch", version=version, label="", score=0.0), 0.0
         except SluiceError as error:
             self._resting = {version: self._clock.monotonic() + CANDIDATE_REST_SECONDS}
-            log.warning("stream %s: model %s cannot be asked in shadow: %s", self._name, asked.nanos.model, error)
+            log.warning("stream %s: model %s cannot be asked in shadow: %s", self._name, nanos.model, error)
             return None, 0.0
         cost = answered.bill.cost_usd_micros * (answered.bill.batch_size if asked.company else 1)
         return None if answered.suspect else shadow_of(version, answered), cost
@@ -85,6 +94,13 @@ def shadow_of(version: str, answered: Answered) -> Shadow:
     verdict = answered.verdict
     score = 1.0 if verdict.confidence is None else verdict.confidence
     return Shadow(rule="batch", version=version, label=verdict.label, score=score, size=answered.bill.batch_size)
+
+
+def canary_until_ms(standing: Standing, version: str) -> int:
+    """The end of the canary of a candidate's certificate: until then it answers CANARY_SHARE of the messages. 0 where
+    it has none, or one that does not say since when."""
+    since_ms = standing.certified_batches.get(version)
+    return 0 if since_ms is None else since_ms + round(CANARY_SECONDS * 1000)
 
 
 def with_model(policy: Policy, model: str) -> Policy:

@@ -49,6 +49,12 @@ DISAGREED = Counter(
     ["stream"],
 )
 CERTIFIED = Gauge("sluice_quality_certified", "1 while the rule may answer below the reference", ["stream", "rule"])
+SWITCHED_OFF = Gauge("sluice_quality_off", "1 while an operator lets the reference alone answer", ["stream"])
+LOOKED = Counter(
+    "sluice_looks_total",
+    "Answers of memory and students that nano was asked about too, by whether the reference differed",
+    ["stream", "outcome"],
+)
 STUDENTS = Counter("sluice_students_total", "Trainings of students, by what came of them", ["stream", "outcome"])
 
 # agents

@@ -76,6 +76,11 @@ LATER: Mapping[str, str] = {
 }
 
 
+# Of an audit, beside one by nano: by the vendor's prices of November 2026, rounded. Not by the policy's, because the
+# least share of audits is constant as long as a proof lives (processors/quality), whatever prices do meanwhile.
+_AUDIT_PRICES: Mapping[Reference, float] = {"nano": 1.0, "nano-single": 1.0, "mini": 4.0, "flagship": 12.5}
+
+
 class Misfit(ValueError):
     """What one key says does not fit another's. `at`: the key, below the table that is checked."""
 
@@ -259,7 +264,7 @@ class TierSettings(_Frozen):
     candidates: dict[str, UsdPerMillion] = {}
     """Prices of other models that `sluice policy try` may ask in this one's place, where no built-in one is known."""
     confidence: Literal["stated", "logprobs"] = "stated"
-    """Of nano's answers: the percentage that it states, or the probability of the tokens of the label, where the server
+    """Of nano's answers: the chance that it states, or the probability of the tokens of the label, where the server
     tells it. By `api = "decisions"` it is the choice's probability."""
     limits: Limits = Limits()
 
@@ -541,9 +546,11 @@ class Stream(_Frozen):
 
     @property
     def audit_min(self) -> float:
-        """The least share of what is answered below the reference that the reference judges too. A log's lines are so
-        many, and so cheap, that a fiftieth of them would cost more than all the others."""
-        return 0.002 if self.kind == "log" else 0.02
+        """The least share of what is answered below the reference that the reference judges too: the less, the dearer
+        that is. A log's lines are so many, and so cheap, that as many audits would cost more than all the others."""
+        share = limits.QUALITY_AUDIT_PROBABILITY_MIN / (10 if self.kind == "log" else 1)
+        price = 1.0 if self.quality is None else _AUDIT_PRICES[self.quality.reference]
+        return max(limits.QUALITY_AUDIT_PROBABILITY_LEAST, share / price)
 
     @property
     def version(self) -> str:

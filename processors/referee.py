@@ -8,7 +8,10 @@ The coin of an audit is tossed for the record, not for the answer: whoever asks 
 can know it. It is fixed before the answer is known, as the proof of the running claim wants it (processors/quality).
 
 An operator may have another model tried in nano's place (candidates.py): it is asked about what is audited, and answers
-for the rule `batch` once its version is certified.
+for the rule `batch` once its version is certified, a share of the messages for a day and then all.
+
+What `free` answers and no coin audits is looked at cheaply, by another coin (looks.py). Where looks and audits show
+that something has changed, the rule stands back (regions.py), and the reference answers as where nothing is certified.
 """
 
 import functools
@@ -22,28 +25,39 @@ from weakref import WeakSet
 from processors.asking import Model
 from processors.batches import Batches
 from processors.cache import Cache
-from processors.candidates import Asked, Beside, Nanos, shadow_of, with_model
+from processors.candidates import Asked, Beside, Nanos, canary_until_ms, shadow_of, with_model
 from processors.clock import Clock
 from processors.coin import Coin
 from processors.errors import AnswerError, ConfigurationError, SluiceError
 from processors.injection import gives_orders
 from processors.items import Item
+from processors.looks import Looks
 from processors.nano import Nano
 from processors.policy import Policy, Quality, Stream
 from processors.proposals import BatchProposer, Proposal, Proposer
 from processors.proposers import Chain, surer
 from processors.quality.standing import UNPROVEN, Standing
 from processors.questions import FREE, Answered, Bill
+from processors.regions import Region, Regions, region_of
 from processors.rule_versions import FREE_RULE, batch_version, free_version
 from processors.student.lessons import student_text
 from processors.voting import Voting
-from topics.limits import BATCH_SHADOWS_SHARE, PLANS_MAX, SELF_AUDITS_SHARE
+from topics.limits import (
+    BATCH_SHADOWS_SHARE,
+    CANARY_SHARE,
+    LOOKS_DEADLINE_SECONDS_MIN,
+    LOOKS_SHARE,
+    PLANS_MAX,
+    SELF_AUDITS_SHARE,
+)
 from topics.messages import Audit, Shadow, Source, Verdict
 
 log = logging.getLogger("sluice.triage")
 
 DAY_S = 86_400
 NEVER = 2.0  # no score is as high
+_CANARY = "/canary"  # no topic has a slash: this coin is another than that of any record's audit
+_LOOK = "/look"  # as above
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +79,10 @@ class _Plan(NamedTuple):
     guess: Proposal | None  # of the newest version: an unproven answer
     version: str | None  # of `proven`
     shadows: tuple[Shadow, ...]  # of the versions on trial
-    batch: Nanos | None  # certified: it answers what `proven` does not
+    batch: Nanos | None  # certified, and by its side of the canary: it answers what `proven` does not
     audited: bool  # the side of its coin
     probability: float
+    instead: Region | None = None  # where `proven` stands back: the reference answers
 
 
 class Referee:
@@ -98,7 +113,7 @@ class Referee:
         self._foreseen: dict[tuple[str, str], Proposal | None] = {}  # by student and message id
         self._plans: Cache[str, _Plan] = Cache(PLANS_MAX)  # by message id
         self._batches = batches
-        self._own = Nanos(self._models, policy.tiers.nano.model, batches)
+        self._own = Nanos(self._models, policy.tiers.nano.model, batches, voting)
         self._candidate: Nanos | None = None  # another model, on trial or certified
         self._candidate_model: str | None = None  # as it was told
         self._candidates: WeakSet[Batches] = WeakSet()  # one that is over is there as long as a message waits for it
@@ -114,6 +129,19 @@ class Referee:
         self._own_secret = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
         self._coin = Coin(self._own_secret)
         self._audits_spent = (0, 0.0)  # the day, and micro-dollars of audits in it
+        self._regions = Regions(quality.max_disagreement)
+        self._looks: Looks | None = None
+        if quality.reference != "nano":  # whose audits cost no more than looks: there they find what changes
+            patient = stream.model_copy(update={"deadline": max(stream.deadline, LOOKS_DEADLINE_SECONDS_MIN)})
+            self._looks = Looks(
+                name,
+                Batches(name, patient, Nano(name, patient, model, rng, clock=clock), clock),
+                self._reference,
+                self._told,
+                clock,
+                affordable=self._affordable,
+                spend=self._spend,
+            )
         self.adopt(UNPROVEN)
 
     def adopt(self, standing: Standing, students: Mapping[str, Proposer] | None = None) -> None:
@@ -124,7 +152,9 @@ class Referee:
         if secret != self._coin.secret:
             self._coin = Coin(secret)
         self._propose_model(standing.candidate_model)
-        self._batch = self._certified_batch(standing)
+        self._batches_certified = self._certified_batches(standing)
+        known = self._candidate
+        self._canary_until_ms = 0 if known is None else canary_until_ms(standing, known.version)
         if students is not None:
             self._students = dict(students)
         self._certified = self._answering()
@@ -133,6 +163,8 @@ class Referee:
         self._foreseen = {}
 
     async def close(self) -> None:
+        if self._looks is not None:
+            await self._looks.close()
         if self._singly is not None:
             await self._singly.close()
         for batches in tuple(self._candidates):
@@ -152,18 +184,26 @@ class Referee:
             return
         self._candidates.add(self._candidate.batches)
 
-    def _certified_batch(self, standing: Standing) -> Nanos | None:
-        """Who stands for the reference: the candidate as soon as it may, else the policy's own model."""
+    def _certified_batches(self, standing: Standing) -> Sequence[Nanos]:
+        """Who may stand for the reference: the candidate before the policy's own model."""
         sizes = {other.version: other.size_max for other in standing.batch_others}
-        certified = {other.version for other in standing.batch_others if other.certified}
         if standing.batch_version is not None:
             sizes[standing.batch_version] = standing.batch_size_max
-        if standing.batch_certified and standing.batch_version is not None:
-            certified.add(standing.batch_version)
         known = [each for each in (self._candidate, self._own) if each is not None]
         for each in known:
             each.batches.controller.at_most(sizes.get(each.version))
-        return next((each for each in known if each.version in certified), None)
+        return [each for each in known if each.version in standing.certified_batches]
+
+    def _answering_batches(self, item: Item) -> Nanos | None:
+        """Who stands for the reference about this message: until its canary is over, the candidate for its share
+        alone. By a coin of the record's own, which says nothing about its audit: so the audits of each are a fair
+        sample of what it answers."""
+        for each in self._batches_certified:
+            if each is not self._candidate or self._clock.time() * 1000 >= self._canary_until_ms:
+                return each
+            if self._coin.tossed(_CANARY, item.source.partition, item.source.offset, CANARY_SHARE):
+                return each
+        return None
 
     # --- what may be answered for nothing ---------------------------------------------------------
 
@@ -201,13 +241,49 @@ class Referee:
         if self._plans.get(item.id) is not None:
             return None  # its coin was tossed already
         proven = self._proven(item)
-        if proven is not None and self._affordable() and self.spared(item.source):
+        back = proven is not None and self.stands_back(item.tenant, item.template, proven.verdict)
+        if proven is not None and not back and self._affordable() and self.spared(item.source):
+            exact = proven.verdict.tier == "memory" and proven.score >= 1.0
+            if not exact and self.looks_at(item.source.partition, item.source.offset):
+                self.look(item, proven.verdict)
             return proven.verdict
         self._plans.put(item.id, self._plan(item, proven))
         return None
 
+    def stands_back(self, tenant: str, template: str | None, published: Verdict) -> bool:
+        """Whether the reference answers such messages in the place of `published`, because that was wrong of late."""
+        if not self._regions.any_closed:
+            return False
+        region = region_of(tenant, template, published.tier, published.label)
+        return self._regions.stands_back(region, self._clock.monotonic())
+
+    @property
+    def has_looks(self) -> bool:
+        """Whether there is room for one: where there is none, no coin need be tossed."""
+        return self._looks is not None and self._looks.room
+
+    def looks_at(self, partition: int, offset: int) -> bool:
+        """Whether its own coin has nano look at a record that was spared an audit. What exact memory answers needs no
+        look: the very same text was judged by the reference, or by what is proven, and a look would repeat that."""
+        return self.has_looks and self._coin.tossed(_LOOK, partition, offset, LOOKS_SHARE)
+
+    def look(self, item: Item, published: Verdict) -> None:
+        """Notes that nano shall be asked too. It waits for nothing, and raises nothing."""
+        if self._looks is not None:
+            self._looks.note(item, published)
+
+    def _told(self, item: Item, published: Verdict, disagrees: bool) -> None:
+        """What the reference makes of a published answer: by an audit, or by a look."""
+        region = region_of(item.tenant, item.template, published.tier, published.label)
+        if self._regions.judged(region, disagrees, self._clock.monotonic()):
+            told = "stream %s: the reference answers instead of %s '%s' in one region, where it disagreed"
+            log.warning(told, self._name, published.tier, published.label)
+
     def _plan(self, item: Item, proven: Proposal | None) -> "_Plan":
         guesses = [(known, self._propose(item, known)) for known in self._on_trial]
+        instead: Region | None = None
+        if proven is not None and self.stands_back(item.tenant, item.template, proven.verdict):
+            instead = region_of(item.tenant, item.template, proven.verdict.tier, proven.verdict.label)
         return _Plan(
             proven=proven,
             guess=guesses[-1][1],
@@ -217,9 +293,10 @@ class Referee:
                 for known, guess in guesses
                 if guess is not None
             ),
-            batch=self._batch,
+            batch=self._answering_batches(item),
             audited=not self.spared(item.source),
             probability=self.standing.audit_probability,
+            instead=instead,
         )
 
     # --- what has to be asked -----------------------------------------------------------------------
@@ -238,6 +315,11 @@ class Referee:
         return refereed
 
     async def _by_plan(self, item: Item, plan: "_Plan") -> Refereed:
+        if plan.proven is not None and plan.instead is not None:
+            reference = await self._reference(item)
+            if not reference.suspect:
+                self._regions.answered(plan.instead, reference.verdict.label != plan.proven.verdict.label)
+            return await self._judged(item, plan, reference)
         if plan.proven is not None:
             return await self._below(item, plan, Answered(plan.proven.verdict, FREE), "free")
         may_guess = self._quality.when_uncertified == "answer-unproven" and not self.standing.off
@@ -248,7 +330,7 @@ class Referee:
         if plan.batch is not None or may_guess:
             if plan.batch is not None and self._candidate is not None:
                 self._beside.passed(item)
-            batched = await (plan.batch or self._own).batches.put(item, alone=False).answer()
+            batched = await (plan.batch or self._own).voting.answer(item)
             if batched.suspect:
                 return await self._unlearned(item, batched)
             if plan.batch is not None:
@@ -258,7 +340,7 @@ class Referee:
         shadowed = self._coin.tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
         if shadowed and self._models not in self.standing.batch_given_up and self._affordable():
             try:
-                batched = await self._batches.put(item, alone=False).answer()
+                batched = await self._voting.answer(item)
             except AnswerError:  # it is asked about beside the answer, which does not depend on it
                 return await self._judged(item, plan, await self._reference(item), asked=asked)
             if batched.suspect:
@@ -303,6 +385,8 @@ class Referee:
             return refereed
         asked = self._ask_beside(item, plan) if rule == "batch" else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
+        if rule == "free":
+            self._told(item, answered.verdict, audit.reference_label != audit.label)
         audit = await self._heard(audit, asked)
         return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None))
 
@@ -469,4 +553,5 @@ def _candidate(
 ) -> Nanos:
     """Nano's batches by another model, `asks`. Raises ConfigurationError where its price is not known."""
     version = batch_version(with_model(policy, asks), name, stream, quality)
-    return Nanos(version, asks, Batches(name, stream, Nano(name, stream, model, rng, clock=clock, asks=asks), clock))
+    batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock, asks=asks), clock)
+    return Nanos(version, asks, batches, Voting(batches, stream.confidence_min, rng))

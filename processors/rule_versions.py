@@ -11,12 +11,15 @@ FREE_RULE = 1
 """Raise it whenever normalising, templates and their signatures, near-duplicates or a student's features are changed so
 that another answer may be proposed: what was certified before then proves itself anew."""
 
+BATCH_RULE = 2
+"""Raise it whenever another answer may come of a batch or of its votes."""
+
 
 def batch_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:
     """12 hex digits that change with the models whose answers are compared, and with how they are asked."""
     nano = policy.tiers.nano
     how = "decisions" if policy.providers[nano.provider].api == "decisions" else nano.confidence
-    return _version_of(policy, name, stream, quality, (nano.model,) if how == "stated" else (nano.model, how))
+    return _version_of(policy, name, stream, quality, (nano.model, how, str(BATCH_RULE)))
 
 
 def free_version(policy: Policy, name: str, stream: Stream, quality: Quality) -> str:

@@ -67,7 +67,7 @@ class Known(NamedTuple):
     stencil: Stencil
     counted: tuple[Means, str]  # by what means, and the label
     key: Key | None  # in memory, of the verdict that it rests on
-    verdict: Verdict | None
+    verdict: Verdict | None  # of memory; without a key it is of messages like it
     template: str | None
     audited: bool  # it rests on memory: the reference may have to look
     signal: Signal | None  # as the first such message gave it
@@ -101,7 +101,7 @@ class Triage:
         self._memory = memory
         self._batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock), clock)
         self._sharing = Sharing(self._batches)
-        self._voting = Voting(self._batches, stream.confidence_min)
+        self._voting = Voting(self._batches, stream.confidence_min, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
         self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
@@ -151,7 +151,7 @@ class Triage:
             return self._known.get((seen.tenant, seen.template, held.rule.name))
         known = self._known.get((seen.tenant, seen.memory_text))
         if known is not None and known.key is not None and self._memory.get(known.key) is known.verdict:
-            return known if self.referee is None or self.referee.answers_from <= 1.0 else None
+            return known if self.referee is None or self._publishes(self.referee, seen.tenant, known, 1.0) else None
         if self._templates is None or self.referee is None or not isinstance(seen, Glimpse):
             return None
         if len(seen.memory_text) > MEMORY_TEXT_CHARS_MAX or self.referee.has_student:
@@ -159,10 +159,19 @@ class Triage:
         if self._memory.get(self._keys.key(seen.tenant, seen.memory_text)) is not None:
             return None  # the very same text was answered: that is surer, and this is its first time here
         entry = self._templates.known(seen.tenant, seen.memory_text, event_ms)
-        if entry is None or entry.score < self.referee.answers_from:
+        if entry is None:
             return None
         known = self._known.get((seen.tenant, None, entry.digest))
-        return known if known is not None and known.verdict is entry.verdict else None
+        if known is None or known.verdict is not entry.verdict:
+            return None
+        return known if self._publishes(self.referee, seen.tenant, known, entry.score) else None
+
+    @staticmethod
+    def _publishes(referee: Referee, tenant: str, known: Known, score: float) -> bool:
+        """Whether what memory knows may be answered now."""
+        if score < referee.answers_from or known.verdict is None:
+            return False
+        return not referee.stands_back(tenant, known.template, known.verdict)
 
     def count(self, decided: Iterable[Known], seconds: float) -> None:
         """Decisions that were given again, and the time that each of them took."""

@@ -13,6 +13,7 @@ from processors.errors import BudgetSpent
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
 from processors.policy import Session
+from processors.referee import Referee
 from processors.session_votes import Votes
 from processors.signals import Signals, event_ms
 from processors.triage import Known, Triage, Triaged
@@ -116,6 +117,8 @@ class TriageStage:
             seconds = self._clock.monotonic() - taken_s
             self._write_again(again, results, seconds, triage)
             triage.count([known for _, _, _, known in again], seconds)
+            if referee is not None and referee.has_looks:
+                _note_looks(again, normaliser, referee)
         if fresh:
             self._decide_together(fresh, results, normaliser, triage)
         if triage.bursts is not None:
@@ -309,6 +312,19 @@ class TriageStage:
         if triage.bursts is not None:
             triage.bursts.forget((topic, partition))
         self._sessions.pop((topic, partition), None)
+
+
+def _note_looks(again: Sequence[_Again], normaliser: Normaliser, referee: Referee) -> None:
+    """Of what template memory has decided again, what nano is asked about too: that alone is read whole."""
+    for _, record, _, known in again:
+        if known.verdict is None or known.key is not None or not referee.looks_at(record.partition, record.offset):
+            continue
+        try:
+            item = normaliser.read(record)
+            if isinstance(item, Item):
+                referee.look(item, known.verdict)
+        except Exception as error:  # it is decided, whatever comes of this
+            log.error("triage: no look at %s", message_id(record), exc_info=error)
 
 
 def _add(results: list[Outputs | Later | Gathering], place: int, out: Out) -> None:

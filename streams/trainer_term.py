@@ -83,6 +83,7 @@ class _Learning:
             self.judged.release() if order.pin is None else self.judged.pin(order.pin)
         except ValueError as error:
             log.error("what was ordered of %s cannot be done: %s", self.name, error)
+        metrics.SWITCHED_OFF.labels(self.name).set(self.judged.off)
 
     def lose(self, records: int, until_ms: int, *, since_ms: int | None = None) -> None:
         """Audits that may be its own and that nobody can read any more."""
@@ -166,6 +167,7 @@ class Term:
         reader.seek(self._places[QUALITY], ends[self._places[QUALITY]])
         self._ends = {self._places[topic]: ends[self._places[topic]] for topic in _READ}
         for learning in self._streams.values():
+            metrics.SWITCHED_OFF.labels(learning.name).set(learning.judged.off)  # by its state, if not by an order
             if learning.said is not None:
                 _show(learning.name, learning.said.standing)
         log.info("the trainer begins", extra={"streams": ",".join(self._streams)})
@@ -196,6 +198,7 @@ class Term:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
         metrics.CERTIFIED.clear()  # the next trainer's to say
+        metrics.SWITCHED_OFF.clear()
         await self._producer.stop()
         if self._reader is not None:
             await self._reader.stop()
@@ -223,6 +226,9 @@ class Term:
             learning.lessons = known.lessons
             learning.lessons.adopt(stream.labels)
             learning.course.new = max(0, len(learning.lessons) - learning.course.taught)
+        for gone in before.keys() - self._streams.keys():
+            metrics.CERTIFIED.remove_by_labels({"stream": gone})
+            metrics.SWITCHED_OFF.remove_by_labels({"stream": gone})
 
     async def _caught_up(self, reader: AIOKafkaConsumer, end: int, newest: Newest) -> int:
         """The end of `audits`, once it is where certificates go: a broker that was just made the leader may be behind
@@ -283,10 +289,12 @@ class Term:
                 self._unread(record)
 
     def _unread(self, record: Record) -> None:
-        """An audit that cannot be read is lost to its stream; where it names none, to all."""
+        """An audit that cannot be read is lost to its stream; where nothing tells which that is, to all."""
         named, at_ms = stream_in(record.value or b""), min(self._now_ms, record.timestamp)
+        topic = input_topic(record)
+        of = {named} if named else {name for name, stream in self._policy.streams.items() if topic in stream.topics}
         for learning in self._streams.values():
-            if named in (None, learning.name) and record.offset >= learning.offset:
+            if (not of or learning.name in of) and record.offset >= learning.offset:
                 learning.lose(1, at_ms, since_ms=at_ms)
                 learning.offset = record.offset + 1
 
@@ -493,6 +501,13 @@ def stream_in(audit: bytes) -> str | None:
         return None
     named = found.get("stream") if isinstance(found, dict) else None
     return named if isinstance(named, str) else None
+
+
+def input_topic(audit: Record) -> str | None:
+    """Of the message that an audit is about, by the `ce_id` that triage gives it: `topic/partition/offset#audit`."""
+    id_ = next((value for name, value in audit.headers if name == "ce_id" and value), b"").decode(errors="replace")
+    topic, *rest = id_.split("/")
+    return topic if len(rest) == 2 and rest[1].endswith("#audit") else None
 
 
 def _certificate(learning: _Learning, standing: Standing, now_ms: int) -> Certificate:

@@ -79,6 +79,15 @@ SELF_AUDITS_SHARE = 0.05  # of what the reference judges anyway: it is asked twi
 ESCALATION_USD_MICROS = 4_000  # of a mini run, about: what another vote of nano's may save
 CANDIDATES_MAX = 16  # models that an operator has tried since the start, whose server's limits are remembered
 CANDIDATE_REST_SECONDS = 60.0  # a model on trial that cannot be asked is let alone for: no answer waits for it twice
+CANARY_SHARE = 0.1  # of the messages of nano's batches: a model that was just certified answers these alone at first
+CANARY_SECONDS = 86_400.0  # so long: the hours of one day differ, and audits of what it publishes see them all
+LOOKS_SHARE = 0.02  # of what memory and students answer and no coin audits: nano in a batch is asked about it too
+LOOKS_MAX = 128  # a stream, noted and under way: some ten batches a second; more messages a second are a smaller share
+LOOKS_WAIT_SECONDS = 30.0  # for a full batch, since the first was noted; nobody waits for it but the next messages
+LOOKS_DEADLINE_SECONDS_MIN = 60.0  # of such a batch, where the stream's own deadline is shorter
+LOOKS_REGIONS_MAX = 4_096  # a stream: of which something disagreed, or where the reference answers: a few megabytes
+LOOKS_CALM = 20  # answers of the reference that agree in a row, before the rule answers there again
+LOOKS_CLOSED_SECONDS = 86_400.0  # then it answers all the same: the watch of the whole stream is there, too
 BATCH_SHADOWS_SHARE = 0.5  # of what the reference judges: nano in a batch is asked too, until that is proven
 
 # --- engine --------------------------------------------------------------------------------------
@@ -163,6 +172,7 @@ REPLAY_SILENCE_SECONDS_MAX = 30.0  # without an answer from the broker
 
 # --- models --------------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
+REVOTE_SHARE = 0.6  # of what company saves, as a share of a call's price: so many of the answers get a second vote
 BATCH_INPUT_CHARS_MAX = 48_000  # of all messages in one call: bounds latency and what one failed call wastes
 BATCH_LINGER_SECONDS_MAX = 10.0  # at one message a second that is ten a call; shutdown does not wait for longer
 CACHE_KEYS_MAX = 256  # of one stream's prompts in a process: 3,840 calls a minute at 15 a key
@@ -300,7 +310,8 @@ SQL_PATTERN_BYTES_MAX = 200  # of LIKE and GLOB: matching a long one is one step
 SQL_TEXT_CHARS_MAX = 500  # shown of one value
 
 # --- the guarantee -------------------------------------------------------------------------------
-QUALITY_AUDIT_PROBABILITY_MIN = 0.02  # of an answer below the reference: of 25,000 a day 500, which prove the claim
+QUALITY_AUDIT_PROBABILITY_MIN = 0.02  # of an answer below nano: of 25,000 a day 500, which prove the claim of that day
+QUALITY_AUDIT_PROBABILITY_LEAST = 0.0005  # however dear the reference: of a million answers a day the same 500
 QUALITY_AUDITS_PER_EXPIRY = 10  # expected at least: by chance alone none comes in one of 22,000 such times
 QUALITY_EXPIRY_SECONDS = 86_400.0  # without an audit; then a certificate ends
 QUALITY_SETTLE_SECONDS = 600.0  # until every worker obeys a new standing; they follow it within seconds
@@ -315,7 +326,7 @@ QUALITY_SIZE_AUDITS_MIN = 20  # of batches at least so large, before what is cer
 QUALITY_VERSIONS_MAX = 24  # of a rule, kept; the oldest that does not answer is forgotten
 QUALITY_DAYS_MAX = 31  # whose claims are kept
 QUALITY_EVENTS_MAX = 50  # kept of what was certified and revoked
-QUALITY_WEIGHTS_MAX = 16  # different ones of audits: probabilities are the least one, doubled up to six times
+QUALITY_WEIGHTS_MAX = 32  # different ones of audits: probabilities are the least one, doubled up to eleven times
 
 # --- console -------------------------------------------------------------------------------------
 CONSOLE_DECISIONS_PER_SECOND_MAX = 2_000  # read whole: a twentieth of a core; of more a sample is read
@@ -351,7 +362,8 @@ CONSOLE_FORM_BYTES_MAX = 4 * KIB  # of what a browser may send: a token
 assert CONSOLE_LOOKBACK_RECORDS < CONSOLE_DECISIONS_BEHIND_MAX, "what is read at the start is not skipped at once"
 
 assert MESSAGE_TEXT_CHARS_MAX <= BATCH_INPUT_CHARS_MAX, "one message must fit a batch"
-assert BATCH_MESSAGES_MAX + 3 <= DECISION_QUESTIONS_MAX, "a batch with its control, and the control's two digits"
+assert BATCH_MESSAGES_MAX + 4 <= DECISION_QUESTIONS_MAX, "a batch with its control, and the control's three digits"
+assert 2 * BATCH_MESSAGES_MAX <= LOOKS_MAX, "a full batch of looks waits while another is under way"
 assert BATCH_LINGER_SECONDS_MAX < SHUTDOWN_SECONDS_MAX, "who lingers may still be asked about"
 assert ESCALATION_TEXT_CHARS_MAX * 4 * 2 < OUTPUT_RECORD_BYTES_MAX, "four-byte characters, escaped, must fit a record"
 assert INPUT_VALUE_BYTES_MAX < DEAD_LETTER_VALUE_BYTES_MAX, "what is refused must fit where it goes"

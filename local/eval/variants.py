@@ -7,6 +7,7 @@ message is decided, and scored, before anything learns from it.
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Protocol
 
 from local.eval.plain import Plain
@@ -31,6 +32,7 @@ from processors.student.proposer import StudentProposer
 from processors.student.training import train
 from processors.templates import Templates
 from processors.triage import Triage
+from processors.voting import Voting
 from topics.limits import STUDENT_LESSONS_MIN
 from topics.messages import Decision, Means, Tier, Verdict
 
@@ -130,16 +132,20 @@ class _Plainly(_Asking):
 
 
 class _Batched(_Asking):
-    """Nano with many messages a call, and nothing else."""
+    """Nano with many messages a call, and nothing else but second votes where `votes` says so."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, *, votes: bool) -> None:
         super().__init__(setting)
         nano = Nano(setting.name, setting.stream, setting.model, setting.rng, clock=setting.clock)
         self._batches = Batches(setting.name, setting.stream, nano, setting.clock)
+        self._voting = Voting(self._batches, setting.stream.confidence_min, setting.rng) if votes else None
 
     async def decide(self, item: Item) -> Decided:
+        alone = gives_orders(item.text)
         try:
-            answered = await self._batches.put(item, alone=gives_orders(item.text)).answer()
+            answered = await self._batches.put(item, alone=alone).answer()
+            if self._voting is not None and not alone:
+                answered = await self._voting.more(item, answered)
         except AnswerError:
             return Decided(None, "nano", False)
         return self._decided(item, answered.verdict)
@@ -359,7 +365,8 @@ LADDER: tuple[Variant, ...] = (
     Variant(name="mini for all", start=plain("mini"), judges="messages"),
     BASELINE,
     SESSIONS,
-    Variant(name="nano, batched", start=_Batched),
+    Variant(name="nano, batched", start=partial(_Batched, votes=False)),
+    Variant(name="+ second votes", start=partial(_Batched, votes=True)),
     Variant(name="+ exact memory", start=_Triaged),
     Variant(name="+ template, near memory", start=_Recalling),
     Variant(name="+ student", start=_Taught),

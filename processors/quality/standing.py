@@ -1,5 +1,6 @@
 """What of a stream may be answered below its reference: all that triage has to know of the audits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from processors.policy import Quality
@@ -12,6 +13,7 @@ class OtherBatches:
     version: str
     certified: bool
     size_max: int | None  # as `Standing.batch_size_max`
+    certified_ms: int | None = None  # as `Standing.batch_certified_ms`
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,18 @@ class Standing:
     candidate_model: str | None = None
     """The model that an operator wants in nano's place: workers ask it in shadow, and answer by it once that is
     certified. None: the policy's alone."""
+    batch_certified_ms: int | None = None  # since when `batch_version` is; None in records of releases before
     off: bool = False  # an operator wants nothing below the reference to answer, not as unproven either
     coin: str = field(default="", repr=False)
     """The stream's secret, in hex, by which workers toss for audits; "": each by its own. Never in a report."""
+
+    @property
+    def certified_batches(self) -> Mapping[str, int | None]:
+        """The versions of nano's batches that are certified, and since when, in epoch milliseconds."""
+        found = {other.version: other.certified_ms for other in self.batch_others if other.certified}
+        if self.batch_certified and self.batch_version is not None:
+            found[self.batch_version] = self.batch_certified_ms
+        return found
 
 
 UNPROVEN = Standing()

@@ -18,10 +18,12 @@ are audited with `audit_probability`, the others always, so that each counts by 
 own. That least one is fixed before the message: it is what the state told, and for ten minutes also what it told
 before, since workers hear of a change late.
 
-The least probability is constant, because the proof of the running claim needs it to be: 2% by default. Below it the
-claim of a day would not be proven at fewer than 25,000 answers; above it audits alone would cost as much as they save.
-With little traffic the probability is doubled until ten audits are expected before a certificate expires; the claim
-gains nothing by that, the certificate stays.
+The least probability is constant, because the proof of the running claim needs it to be: 2%, and less the dearer the
+reference is (Stream.audit_min in processors/policy.py). The claim of a day takes some 500 audits, which are of 25,000
+answers at 2%; with more of them audits alone would cost as much as they save. What changes meanwhile in one kind of
+message is found by cheap looks (processors/looks.py), which are no part of any proof. With little traffic the
+probability is doubled until ten audits are expected before a certificate expires; the claim gains nothing by that, the
+certificate stays.
 """
 
 from collections.abc import Mapping, Sequence
@@ -225,7 +227,12 @@ class StreamQuality:
         asked = batch or self._admissions["batch"].newest
         size_max = None if asked is None else asked.size_max(self._epsilon, self._delta)
         others = tuple(
-            OtherBatches(trial.version, trial in batches, trial.size_max(self._epsilon, self._delta))
+            OtherBatches(
+                trial.version,
+                trial in batches,
+                trial.size_max(self._epsilon, self._delta),
+                trial.certified_ms if trial in batches else None,
+            )
             for trial in self._admissions["batch"].trials.values()
             if trial is not batch and (trial in batches or not trial.certified)
         )
@@ -245,6 +252,7 @@ class StreamQuality:
             audit_probability=self._probability,
             candidate=candidate,
             batch_version=None if batch is None else batch.version,
+            batch_certified_ms=None if batch is None else batch.certified_ms,
             batch_given_up=self._batches_given_up,
             batch_size_max=size_max,
             batch_others=others,
@@ -338,7 +346,7 @@ class StreamQuality:
         """
         if state.get("format") != _FORMAT:
             raise ValueError(f"a state of format {state.get('format')!r}: this version reads {_FORMAT}")
-        goes_on = state["policy_version"] == policy_version
+        goes_on = state["policy_version"] == policy_version and state["claim"] == claim_of(quality)
         if goes_on:
             audit_min = float(state["audit_min"])
         loaded = cls(
@@ -346,7 +354,7 @@ class StreamQuality:
         )
         loaded.off = bool(state["off"])
         loaded.candidate_model = state["candidate_model"]
-        if not goes_on or state["claim"] != loaded.claim:
+        if not goes_on:
             for rule, admission in loaded._admissions.items():
                 admission.count = int(state["admissions"][rule]["count"])
             return loaded

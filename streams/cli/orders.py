@@ -14,7 +14,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from processors.candidates import with_model
+from processors.candidates import canary_until_ms, with_model
 from processors.errors import ConfigurationError
 from processors.policy import Policy
 from processors.quality.report import Report, VersionReport
@@ -46,9 +46,15 @@ class Known:
 
     def answering(self, report: Report) -> str | None:
         """The version of nano's batches that answers."""
-        standing = report.standing
-        certified = {standing.batch_version, *(other.version for other in standing.batch_others if other.certified)}
-        return next((version for version in self.models if version in certified), None)
+        return next((version for version in self.models if version in report.standing.certified_batches), None)
+
+    def canary_until_ms(self, report: Report) -> int | None:
+        """Until then the version that answers does so for a tenth of the messages. None: for all, or none answers."""
+        version = self.answering(report)
+        if version is None or self.models[version] == self.own_model:
+            return None
+        until_ms = canary_until_ms(report.standing, version)
+        return until_ms if until_ms > time.time() * 1000 else None
 
     @property
     def answering_model(self) -> str | None:
@@ -132,9 +138,9 @@ def release(runtime: Runtime, stream: str) -> None:
 def try_(runtime: Runtime, model: str | None, stream: str, stop: bool) -> None:
     """Put another model in nano's place, once it has proven itself.
 
-    Workers ask MODEL in shadow about what the reference judges. It answers as soon as it is certified; until then, and
-    if it is given up, nano answers as before. Once it answers in every stream, name it in tiers.nano.model: its
-    certificates hold on. docs/quality.md tells the steps.
+    Workers ask MODEL in shadow about what the reference judges. Once it is certified, it answers a tenth of nano's
+    messages for a day, and then all; until then, and if it is given up, nano answers as before. Once it answers in
+    every stream, name it in tiers.nano.model: its certificates hold on. docs/quality.md tells the steps.
 
     \b
     Example:
@@ -157,8 +163,8 @@ def try_(runtime: Runtime, model: str | None, stream: str, stop: bool) -> None:
     click.echo(
         f"{stream}: {own} answers, once it is certified; no other model is tried"
         if model is None
-        else f"{stream}: {model} is asked beside {own}, and answers in its place once it is certified; "
-        f"`sluice policy list -s {stream}` shows how it stands"
+        else f"{stream}: {model} is asked beside {own}, and answers in its place once it is certified, at first for "
+        f"a tenth of the messages; `sluice policy list -s {stream}` shows how it stands"
     )
 
 
@@ -345,6 +351,11 @@ def _rows(each: Known, report: Report) -> Iterator[tuple[str, ...]]:
 def stands(each: Known, report: Report, one: VersionReport) -> str:
     """In a word or two."""
     if one.certified:
+        if one.rule == "batch" and (until_ms := each.canary_until_ms(report)) is not None:
+            if one.version == each.answering(report):
+                return f"answers a tenth until {day(until_ms)}"
+            if each.models.get(one.version) == each.own_model:
+                return "answers the rest"
         answers = one.version == (report.standing.free_version if one.rule == "free" else each.answering(report))
         return ("answers" if answers else "certified") + f" at {one.coverage:.0%}"
     return "tried" if one.audits_needed is not None else "not certified"

@@ -97,7 +97,7 @@ def _lines(report: Report, cost_usd_micros: float) -> Iterator[str]:
     standing = report.standing
     if standing.expires_at_ms is not None:
         until = day(standing.expires_at_ms)
-        yield f"certified until {until} UTC unless audits go on; {standing.audit_probability:.1%} are audited"
+        yield f"certified until {until} UTC unless audits go on; {standing.audit_probability:.2%} are audited"
     else:
         yield "not certified: every message is audited"
     yield f"audits cost ${cost_usd_micros / 1e6:,.4f} so far"
@@ -135,6 +135,9 @@ def _tried(each: Known) -> str | None:
         return f"{model} was to be tried in nano's place, and has no price or no use here (`sluice policy try --stop`)"
     if model == own:
         return f"{model} was tried, and the policy names it by now (`sluice policy try --stop`)"
+    report = each.report
+    if report is not None and (until_ms := each.canary_until_ms(report)) is not None:
+        return f"{model} answers a tenth in place of {own} until {day(until_ms)} UTC, then all"
     if each.answering_model == model:
         return f'{model} answers in place of {own}: write tiers.nano.model = "{model}" once it does in every stream'
     return f"{model} is tried in place of {own} (`sluice policy try --stop`)"

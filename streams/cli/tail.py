@@ -2,17 +2,21 @@
 
 import asyncio
 import contextlib
+import re
 from typing import Any
 
 import click
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer
 
 from processors.policy import Kafka
 from streams import kafka_security, settings, shutdown, topics_admin
 from streams.brokers import Brokers
 from streams.settings import Runtime
-from topics.catalog import OWNED
+from topics.catalog import OWNED, QUALITY
+from topics.records import Record
+
+_COIN = re.compile(rb'("coin"\s*:\s*")[^"]+')
 
 
 @click.command()
@@ -24,8 +28,8 @@ from topics.catalog import OWNED
 def tail(runtime: Runtime, topic: str, from_beginning: bool, most: int | None, as_json: bool) -> None:
     """Print what is written to a topic, until Ctrl-C. Sluice's own topics may be named without their prefix.
 
-    Reads committed records only, without a consumer group: it disturbs nobody. Needs a broker
-    (KAFKA_BOOTSTRAP_SERVERS), and a policy only where that sets another broker or prefix.
+    Reads committed records only, without a consumer group: it disturbs nobody. The secret on `quality` is hidden. Needs
+    a broker (KAFKA_BOOTSTRAP_SERVERS), and a policy only where that sets another broker or prefix.
 
     \b
     Example:
@@ -67,18 +71,21 @@ async def _tail(topic: str, brokers: Brokers, from_beginning: bool, most: int | 
         await consumer.stop()
 
 
-def _line(record: "ConsumerRecord[bytes | None, bytes | None]", as_json: bool) -> str:
+def _line(record: Record, as_json: bool) -> str:
     """One line for a person, or the whole value."""
     if record.value is None:
         return f"{record.topic}/{record.partition}/{record.offset} tombstone {record.key!r}"
+    said = record.value
+    if record.topic.endswith(QUALITY.name):  # under whatever prefix: terminals are logged, and a log is read by many
+        said = _COIN.sub(rb"\1(hidden)", said)
     if as_json:
-        return str(record.value, errors="replace")
+        return str(said, errors="replace")
     try:
-        value = orjson.loads(record.value)
+        value = orjson.loads(said)
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        return f"{record.topic}/{record.partition}/{record.offset} {record.value[:200].decode(errors='replace')}"
+        return f"{record.topic}/{record.partition}/{record.offset} {said[:200].decode(errors='replace')}"
     return " ".join(f"{key}={_short(value[key])}" for key in _SHOWN if value.get(key) not in (None, "", [], {}, 0))
 
 

@@ -249,8 +249,10 @@ async def test_a_model_is_tried_answers_once_it_is_certified_and_is_rolled_back(
         assert f"{new} is tried in place of {old}" in (await sluice("quality", "-s", "logs")).output
         await tell(bus, [asked(n, n / 1_500, version(new), version(old)) for n in range(1_500)])
         await until(lambda: stands(new, True))
-        shown = (await sluice("quality", "-s", "logs")).output
-        assert f'{new} answers in place of {old}: write tiers.nano.model = "{new}"' in shown
+        assert f"{new} answers a tenth in place of {old} until " in (await sluice("quality", "-s", "logs")).output
+        shown = (await sluice("policy", "list", "-s", "logs")).output
+        assert "answers a tenth until " in shown
+        assert "answers the rest" in shown
         assert f"{old} answers again" in (await sluice("policy", "rollback", "logs")).output
         await until(lambda: stands(None, True))
 

@@ -124,11 +124,28 @@ def test_two_versions_of_the_batches_may_be_certified_and_each_worker_has_its_ow
     now_ms = batches(judge, "b2", hours=30, start_ms=now_ms, answers="b1")
     standing = judge.standing(now_ms)
     assert (standing.batch_version, standing.candidate_model) == ("b2", "another")
-    assert standing.batch_others == (OtherBatches("b1", True, None),)
+    assert standing.batch_others == (OtherBatches("b1", True, None, certified_ms(judge, "b1")),)
+    assert standing.certified_batches == {each: certified_ms(judge, each) for each in ("b1", "b2")}
+    assert now_ms - 10 * HOUR_MS < standing.certified_batches["b2"] < now_ms, "for its canary"
     numbers = {version: trial.number for version, trial in judge._admissions["batch"].trials.items()}
     assert numbers == {"b1": 1, "b2": 2}, "each has its own part of δ"
     loaded = StreamQuality.load(judge.dump(), judge._quality, "p1")
     assert loaded.standing(now_ms) == standing
+
+
+def certified_ms(judge: StreamQuality, version: str) -> int:
+    return judge._admissions["batch"].trials[version].certified_ms
+
+
+def test_batches_that_are_certified_again_are_so_since_then() -> None:
+    judge = state()
+    now_ms = batches(judge, "b1", hours=30, start_ms=START_MS)
+    first_ms = judge.standing(now_ms).batch_certified_ms
+    assert first_ms is not None
+    later_ms = batches(judge, "b1", hours=40, start_ms=now_ms + 2 * DAY_MS)  # it has expired meanwhile
+    again_ms = judge.standing(later_ms).batch_certified_ms
+    assert again_ms is not None
+    assert first_ms < now_ms < now_ms + 2 * DAY_MS < again_ms
 
 
 def test_a_version_that_is_given_up_leaves_the_certified_one_in_force() -> None:
@@ -401,6 +418,9 @@ def test_the_least_probability_never_changes_while_a_state_lives() -> None:
     judge, now_ms = proven(audit_min=0.01)
     again = StreamQuality.load(judge.dump(), QUALITY, "p1", audit_min=0.5)
     assert again.standing(now_ms).audit_probability == 0.01
+    elsewhere = QUALITY.model_copy(update={"reference": "mini"})
+    other = StreamQuality.load(judge.dump(), elsewhere, "p1", audit_min=0.5)
+    assert other.dump()["audit_min"] == 0.5, "another claim begins anew, with the share of its own reference"
 
 
 def test_a_state_of_another_format_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from processors.policy import Policy, Quality
-from processors.quality.standing import UNPROVEN, Standing, claim_of
+from processors.quality.standing import UNPROVEN, OtherBatches, Standing, claim_of
 from streams import quality_records
 from streams.engine.kafka_records import KafkaRecord
 from streams.quality_records import Certificate, Order
@@ -154,6 +154,19 @@ async def test_records_that_cannot_be_read_leave_what_is_known(rules: Policy) ->
     strange = [(b"logs", b"no json"), (b"logs", b"{}"), (b"command/logs", b"[]"), (None, None), (b"\xff", b"\xff")]
     heard.standings.take([KafkaRecord("quality", 0, 0, 0, *each, ()) for each in strange])
     assert await heard.hear() == CERTIFIED
+
+
+async def test_fields_of_an_older_release_are_as_it_meant_them(rules: Policy) -> None:
+    """Since when batches are certified was not told; they answered everything at once."""
+    other = OtherBatches("b2", certified=True, size_max=4)
+    standing = replace(CERTIFIED, batch_version="b1", batch_others=(other,))
+    key, value = quality_records.certificate_record(certificate(rules, standing))
+    older = value.replace(b',"certified_ms":null', b"").replace(b',"batch_certified_ms":null', b"")
+    assert len(older) == len(value) - len(',"certified_ms":null,"batch_certified_ms":null')
+    heard = Heard(rules)
+    heard.standings.take([KafkaRecord("quality", 0, 0, 0, key, older, ())])
+    assert await heard.hear() == standing
+    assert heard.standings.standing("logs").certified_batches == {"b1": None, "b2": None}
 
 
 async def test_fields_of_a_newer_release_are_left_out(rules: Policy) -> None:

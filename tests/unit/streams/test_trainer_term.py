@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -10,17 +11,21 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from processors import metrics
 from processors.policy import Policy, Quality
+from processors.quality.standing import Standing
 from processors.quality.state import StreamQuality
 from streams.brokers import Brokers
 from streams.engine.broker import Membership
 from streams.engine.kafka_records import KafkaRecord
 from streams.quality_records import Certificate, Newest, Order, certificate_record
 from streams.student_records import Kept
-from streams.trainer_term import Term, _certificate, _kept, _Learning, _removed, _resumed, stream_in
+from streams.trainer_term import Term, _certificate, _kept, _Learning, _removed, _resumed, _show, stream_in
 from tests.fakes import ManualClock
 from topics import limits
+from topics.catalog import AUDITS
 from topics.messages import Audit, Shadow, Source
+from topics.records import Headers
 
 LABELS = {"alert": {"means": "An operator must look"}, "routine": {"means": "Nobody needs to look"}}
 WANTED = Quality(reference="flagship", max_disagreement=0.1, confidence=0.9)
@@ -251,6 +256,75 @@ async def test_a_topic_of_audits_that_was_made_anew_ends_the_term() -> None:
             await term.turn(member)
     finally:
         await term.end()
+
+
+# --- a term of several streams ----------------------------------------------------------------------
+
+
+@pytest.fixture
+async def term() -> AsyncIterator[Term]:
+    """Of three streams, two of which have a quality."""
+    one, _ = learning()
+    specs = {name: one.spec.model_copy(update={"topics": (f"{name}.in",)}) for name in ("logs", "mail", "plain")}
+    specs["plain"] = specs["plain"].model_copy(update={"quality": None})
+    begun = Term(Policy(streams=specs), Brokers("nowhere:1"), teach=nobody, clock=ManualClock(), rng=random.Random(1))
+    for name in ("logs", "mail"):
+        judged = StreamQuality(name, WANTED, specs[name].version)
+        begun._streams[name] = _Learning(name, specs[name], judged, 0)
+    yield begun
+    await begun.end()
+
+
+def lost(term: Term) -> set[str]:
+    """The streams whose claim is void."""
+    reports = {name: each.judged.report(0) for name, each in term._streams.items()}
+    return {name for name, report in reports.items() if report.start is not None and "void" in report.start.why}
+
+
+@pytest.mark.parametrize(
+    ("value", "ce_id", "voided"),
+    [
+        (b'{"stream": "mail", "rule": 7}', b"logs.in/0/7#audit", {"mail"}),
+        (b"no json", b"logs.in/0/7#audit", {"logs"}),
+        (b"no json", b"plain.in/0/7#audit", set()),
+        (b"no json", b"gone.in/0/7#audit", {"logs", "mail"}),
+        (b"no json", b"logs.in/0/7#decision", {"logs", "mail"}),
+        (b"no json", b"logs.in", {"logs", "mail"}),
+        (b"no json", b"\xff", {"logs", "mail"}),
+        (b"no json", None, {"logs", "mail"}),
+    ],
+)
+async def test_an_audit_that_cannot_be_read_is_lost_to_its_stream_alone_where_anything_tells_which(
+    term: Term, value: bytes, ce_id: bytes | None, voided: set[str]
+) -> None:
+    headers = [("ce_id", ce_id)]  # Kafka's may be null
+    record = KafkaRecord("audits", 0, 3, 0, b"key", value, cast("Headers", headers))
+    term._take(term._places[AUDITS], record)
+    assert lost(term) == voided
+    assert {name for name, each in term._streams.items() if each.offset == 4} == voided
+
+
+def gauges() -> dict[tuple[str, ...], float]:
+    found = (metrics.CERTIFIED, metrics.SWITCHED_OFF)
+    samples = [sample for gauge in found for metric in gauge.collect() for sample in metric.samples]
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+async def test_metrics_say_what_is_switched_off_and_nothing_of_a_stream_that_promises_nothing_any_more(
+    term: Term,
+) -> None:
+    for name, each in term._streams.items():
+        each.obey(Order(stream=name, off=name == "mail"))
+        _show(name, Standing(free_version="v"))
+    assert gauges()["sluice_quality_off", "mail"] == 1
+    assert gauges()["sluice_quality_off", "logs"] == 0
+    streams = dict(term._policy.streams)
+    streams["mail"] = streams["mail"].model_copy(update={"quality": None})
+    term.adopt(term._policy.model_copy(update={"streams": streams}))
+    assert {labels[1] for labels in gauges()} == {"logs"}
+    assert gauges()["sluice_quality_certified", "logs", "free"] == 1
+    await term.end()
+    assert gauges() == {}, "the next trainer's to say"
 
 
 def test_the_model_that_an_operator_wants_is_told_to_workers_until_it_is_wanted_no_more() -> None:

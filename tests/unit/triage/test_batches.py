@@ -211,7 +211,7 @@ async def test_a_discarded_batch_is_asked_again_one_by_one():
 async def test_no_valid_answer_even_alone_is_an_error_that_says_what_is_wrong():
     model = FakeNano(lambda text: {"label": "fire"} if text == "b" else {})
     tasks = Sent(model).put("a", "b", "c", "d")
-    with pytest.raises(AnswerInvalid, match=r"not a key, a code \(R routine, A alert, N noise\) and two digits"):
+    with pytest.raises(AnswerInvalid, match=r"not a key, a code \(R routine, A alert, N noise\) and three digits"):
         await tasks[1]
     assert await labels([tasks[0], tasks[2], tasks[3]]) == ["routine"] * 3
 

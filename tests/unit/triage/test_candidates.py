@@ -22,7 +22,7 @@ from processors.triage import Triage, Triaged
 from tests.fakes import FakeNano, ManualClock
 from tests.unit.quality.audits import HOUR_MS, START_MS, judged, shadow
 from tests.unit.triage.build import item, stream
-from topics.limits import CANDIDATE_REST_SECONDS
+from topics.limits import CANARY_SECONDS, CANARY_SHARE, CANDIDATE_REST_SECONDS
 
 LINGER_S = 2 / 3
 OLD, NEW = "gpt-5.4-nano", "gpt-6-luna"
@@ -63,12 +63,16 @@ def version(model: str, **quality: Any) -> str:
     return batch_version(rules, "logs", logs, logs.quality)
 
 
-def standing(*certified: str, probability: float = 1.0, tried: str | None = NEW, **more: Any) -> Standing:
-    """`certified`: models whose batches are, the first told first."""
+def standing(
+    *certified: str, probability: float = 1.0, tried: str | None = NEW, since_ms: int | None = None, **more: Any
+) -> Standing:
+    """`certified`: models whose batches are, the first told first; `since_ms`, and so long that nobody knows."""
     versions = [version(model) for model in certified]
-    others = tuple(OtherBatches(each, True, None) for each in versions[1:])
+    others = tuple(OtherBatches(each, True, None, since_ms) for each in versions[1:])
     told = Standing(audit_probability=probability, candidate_model=tried, batch_others=others, **more)
-    return replace(told, batch_certified=True, batch_version=versions[0]) if versions else told
+    if not versions:
+        return told
+    return replace(told, batch_certified=True, batch_version=versions[0], batch_certified_ms=since_ms)
 
 
 async def ask(triage: Triage, clock: ManualClock, *items: Item) -> list[Triaged]:
@@ -88,6 +92,7 @@ def shadows(triaged: Sequence[Triaged], model: str) -> list[str]:
     return [said.label for audit in audits for said in audit.shadows if said.version == version(model)]
 
 
+@pytest.mark.usefixtures("one_vote")
 async def test_the_certified_model_answers_while_another_is_asked_beside_it_in_full_batches():
     clock, models = ManualClock(), Models(new=lambda _: {"label": "noise"})
     triage, referee = refereed(models, clock, policy())
@@ -103,6 +108,7 @@ async def test_the_certified_model_answers_while_another_is_asked_beside_it_in_f
     assert audited.audit.cost_usd_micros == 600 + 600, "the reference's, and the batch that was asked for the audit"
 
 
+@pytest.mark.usefixtures("one_vote")
 async def test_nothing_certified_every_message_that_the_reference_judges_counts():
     clock, models = ManualClock(), Models()
     triage, referee = refereed(models, clock, policy())
@@ -114,6 +120,7 @@ async def test_nothing_certified_every_message_that_the_reference_judges_counts(
     assert 0 < len(shadows(triaged, OLD)) < 40
 
 
+@pytest.mark.usefixtures("one_vote")
 async def test_what_is_tried_answers_once_it_is_certified_and_what_answered_stays_known():
     clock, models = ManualClock(), Models()
     triage, referee = refereed(models, clock, policy())
@@ -129,6 +136,88 @@ async def test_what_is_tried_answers_once_it_is_certified_and_what_answered_stay
     referee.adopt(standing(NEW, OLD, tried=None))
     (back,) = await ask(triage, clock, *lines(1, 200))
     assert (back.audit.version, shadows([back], NEW)) == (version(OLD), []), "rolled back"
+
+
+# --- canary ---------------------------------------------------------------------------------------
+
+
+def answered_by(triaged: Sequence[Triaged]) -> dict[int, str | None]:
+    """By offset the version that answered below the reference."""
+    audits = [each.audit for each in triaged if each.audit is not None]
+    return {audit.source.offset: audit.version for audit in audits}
+
+
+async def test_what_was_just_certified_answers_a_tenth_for_a_day_and_then_all():
+    clock, models = ManualClock(), Models(new=lambda _: {"label": "noise"})
+    triage, referee = refereed(models, clock, policy())
+    told = standing(NEW, OLD, since_ms=round(clock.time() * 1000), coin="ab" * 32)
+    referee.adopt(told)
+    triaged = await ask(triage, clock, *lines(400))
+    by = answered_by(triaged)
+    assert len(by) == 400
+    new = {offset for offset, of in by.items() if of == version(NEW)}
+    assert {by[offset] for offset in by.keys() - new} == {version(OLD)}
+    assert 400 * CANARY_SHARE / 2 < len(new) < 400 * CANARY_SHARE * 2
+    for each in triaged:
+        assert each.audit is not None
+        shadowed = [(said.version, said.label) for said in each.audit.shadows]
+        if each.audit.version == version(OLD):
+            assert each.audit.label == "routine", "what that version said"
+            assert shadowed == [(version(NEW), "noise")], "by each audit of the other"
+        else:
+            assert each.audit.label == "noise"
+            assert shadowed in ([], [(version(OLD), "routine")]), "never of itself"
+    assert 0 < len(shadows([each for each in triaged if each.audit.version == version(NEW)], OLD)) < len(new)
+
+    await clock.advance(CANARY_SECONDS / 2)
+    elsewhere, another = refereed(models, clock, policy())
+    another.adopt(told)
+    assert answered_by(await ask(elsewhere, clock, *lines(400))) == by, "whoever takes a record again has its side"
+
+    await clock.advance(CANARY_SECONDS / 2)
+    assert set(answered_by(await ask(triage, clock, *lines(40, 400))).values()) == {version(NEW)}
+
+
+async def test_a_canary_says_nothing_about_audits():
+    """Else what is audited of the one or the other would be no fair sample of its answers."""
+    clock, models = ManualClock(), Models()
+    triage, referee = refereed(models, clock, policy())
+    told = standing(NEW, OLD, since_ms=round(clock.time() * 1000), coin="cd" * 32, probability=0.1)
+    for topic in ("canary", "logs"):
+        referee.adopt(replace(told, audit_probability=1.0))
+        items = [replace(each, source=replace(each.source, topic=topic)) for each in lines(400)]
+        new = {offset for offset, of in answered_by(await ask(triage, clock, *items)).items() if of == version(NEW)}
+        referee.adopt(told)
+        audited = {each.source.offset for each in items if not referee.spared(each.source)}
+        assert 10 < len(audited) < 80
+        assert len(audited & new) < len(audited) / 2, topic
+
+
+async def test_in_a_canary_the_reference_answers_the_rest_where_nanos_own_model_may_not():
+    clock, models = ManualClock(), Models()
+    triage, referee = refereed(models, clock, policy())
+    referee.adopt(standing(NEW, since_ms=round(clock.time() * 1000)))
+    triaged = await ask(triage, clock, *lines(200))
+    new = [each for each in triaged if each.decision.decided_by == "nano"]
+    rest = [each for each in triaged if each.decision.decided_by == "flagship"]
+    assert 200 * CANARY_SHARE / 2 < len(new) < 200 * CANARY_SHARE * 2
+    assert len(new) + len(rest) == 200
+    assert {(each.audit.rule, each.audit.version) for each in new} == {("batch", version(NEW))}
+    assert {(each.audit.rule, each.audit.version) for each in rest} == {(None, None)}
+    assert (len(shadows(rest, NEW)), len(shadows(new, NEW))) == (len(rest), 0)
+    assert 0 < len(shadows(rest, OLD)) < len(rest)
+    await clock.advance(CANARY_SECONDS)
+    assert {each.decision.decided_by for each in await ask(triage, clock, *lines(20, 200))} == {"nano"}
+
+
+async def test_a_certificate_that_ends_ends_its_canary_and_the_policys_own_model_has_none():
+    clock, models = ManualClock(), Models()
+    triage, referee = refereed(models, clock, policy())
+    now_ms = round(clock.time() * 1000)
+    referee.adopt(standing(NEW, OLD, since_ms=now_ms))
+    await ask(triage, clock, *lines(40))
+    referee.adopt(standing(OLD, since_ms=now_ms))
+    assert set(answered_by(await ask(triage, clock, *lines(40, 40))).values()) == {version(OLD)}
 
 
 async def test_a_policy_that_names_the_model_keeps_its_certificates_and_begins_no_trial():
@@ -204,7 +293,20 @@ class Course:
         return triaged
 
     async def answer_by(self, hours: int) -> set[str | None]:
+        """In the last hour."""
         return {each.audit.version for each in await self.hours(hours) if each.audit is not None}
+
+    async def answers(self, hours: int) -> set[str | None]:
+        """In all of them together."""
+        return set().union(*[await self.answer_by(1) for _ in range(hours)])
+
+    async def until_certified(self, model: str) -> int:
+        """In hours."""
+        for hours in range(60):
+            if self.version(model) in self.judge.standing(self.now_ms).certified_batches:
+                return hours
+            await self.hours(1)
+        raise AssertionError(f"{model} is not certified within 60 hours")
 
 
 async def test_from_one_model_to_another_and_back_where_it_turns_bad():
@@ -214,11 +316,32 @@ async def test_from_one_model_to_another_and_back_where_it_turns_bad():
     assert await course.answer_by(48) == {course.version(OLD)}
     course.judge.try_model(NEW)
     assert await course.answer_by(4) == {course.version(OLD)}, "what is certified goes on while another is tried"
-    assert await course.answer_by(36) == {course.version(NEW)}
+    hours = await course.until_certified(NEW)
+    assert 20 <= hours <= 36
+    assert await course.answers(20) == {course.version(OLD), course.version(NEW)}, "its canary"
+    assert await course.answers(10) == {course.version(OLD), course.version(NEW)}, "which ends"
+    assert await course.answer_by(1) == {course.version(NEW)}
     models.by[NEW].judge = lambda _: {"label": "noise"}
     assert await course.answer_by(12) == {course.version(OLD)}, "what it did wrong ended its certificate"
     course.judge.try_model(None)
     assert await course.answer_by(2) == {course.version(OLD)}
+
+
+async def test_what_turns_bad_in_its_canary_did_so_to_a_tenth():
+    models = Models()
+    course = Course(models)
+    await course.hours(48)
+    course.judge.try_model(NEW)
+    await course.until_certified(NEW)
+    models.by[NEW].judge = lambda _: {"label": "noise"}
+    published, hours = 0, 0
+    while course.version(NEW) in course.judge.standing(course.now_ms).certified_batches:
+        audits = [each.audit for each in await course.hours(1) if each.audit is not None]
+        published += sum(audit.version == course.version(NEW) for audit in audits)
+        hours += 1
+        assert hours < 8, "what it is asked in shadow tells of it, too"
+    assert published <= 8 * hours / 2
+    assert await course.answer_by(1) == {course.version(OLD)}
 
 
 async def test_a_model_that_is_worse_is_given_up_and_nothing_changes():

@@ -22,6 +22,8 @@ from topics.messages import Verdict
 LINGER_S = 2 / 3  # a third of the deadline of two seconds
 SINGLE = {"reference": "nano-single"}
 
+pytestmark = pytest.mark.usefixtures("one_vote")
+
 
 async def ask(triage_: Triage, clock: ManualClock, *items: Item) -> list[Triaged]:
     tasks = [asyncio.create_task(triage_.ask(each)) for each in items]

@@ -1,5 +1,7 @@
 """When another vote is worth its price, and what votes say together."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,44 +36,75 @@ def vote(label: str = "a", confidence: float | None = 0.6) -> Verdict:
     ],
 )
 def test_a_vote_has_to_save_more_than_it_costs(confidence, vote_usd_micros, escalation_usd_micros, wanted):
-    assert Revote(0.7).wanted([vote(confidence=confidence)], vote_usd_micros, escalation_usd_micros) is wanted
+    revote = Revote(0.7, random.Random(1))
+    assert revote.wanted([vote(confidence=confidence)], vote_usd_micros, escalation_usd_micros) is wanted
 
 
-def test_an_error_that_costs_something_makes_unsure_answers_worth_a_vote():
-    first = [vote(confidence=0.95)]
-    assert Revote(0.7, unsure_below=0.99, error_usd_micros=1_000).wanted(first, VOTE, 0)
-    assert not Revote(0.7, unsure_below=0.99, error_usd_micros=100).wanted(first, VOTE, 0)
-    assert not Revote(0.7, unsure_below=0.9, error_usd_micros=1_000).wanted(first, VOTE, 0)
+def test_the_least_sure_share_gets_a_second_vote():
+    revote = Revote(0.0, random.Random(1))
+    sure = [number / 1_000 for number in range(500, 1_000)]
+    random.Random(2).shuffle(sure)
+    for confidence in sure:
+        revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)
+    voted = [confidence for confidence in sure if revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)]
+    assert max(voted) < 0.66
+    assert {confidence for confidence in sure if confidence < 0.64} <= set(voted)
 
 
-def test_a_second_vote_that_says_otherwise_needs_a_third():
-    revote = Revote(0.7)
-    assert revote.wanted([vote("a"), vote("b")], VOTE, ESCALATION)
-    assert not revote.wanted([vote("a"), vote("a")], VOTE, ESCALATION)
-    assert not revote.wanted([vote("a"), vote("b"), vote("c")], VOTE, ESCALATION)
+def test_of_equally_sure_answers_as_many_as_the_share_says():
+    revote = Revote(0.0, random.Random(1))
+    voted = [revote.wanted([vote(confidence=0.99)], VOTE, 0, share=0.3) for _ in range(2_000)]
+    assert 500 < sum(voted) < 700
 
 
-def test_two_that_agree_need_no_escalation_and_two_that_do_not_do():
-    revote = Revote(0.7)
-    agreed = revote.settle([vote("a", 0.6), vote("a", 0.65)])
+def test_what_was_long_ago_says_little_of_what_is_least_sure():
+    revote = Revote(0.0, random.Random(1))
+    for _ in range(5_000):
+        revote.wanted([vote(confidence=0.4)], VOTE, 0, share=0.3)
+    for _ in range(20_000):
+        revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3)
+    assert sum(revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3) for _ in range(1_000)) > 200
+
+
+def test_without_a_share_nothing_is_asked_twice_but_what_climbs():
+    revote = Revote(0.7, random.Random(1))
+    assert not any(revote.wanted([vote(confidence=0.8)], VOTE, ESCALATION) for _ in range(100))
+
+
+def test_a_third_vote_is_for_what_would_climb():
+    revote = Revote(0.7, random.Random(1))
+    assert revote.wanted([vote("a", 0.8), vote("b", 0.75)], VOTE, ESCALATION, share=1.0)
+    assert not revote.wanted([vote("a", 0.8), vote("b", 0.99)], VOTE, ESCALATION, share=1.0), "b is sure enough"
+    assert not revote.wanted([vote("a", 0.8), vote("b", 0.75)], VOTE, 0.0, share=1.0)
+    assert not revote.wanted([vote("a"), vote("a")], VOTE, ESCALATION, share=1.0)
+    assert not revote.wanted([vote("a"), vote("b"), vote("c")], VOTE, ESCALATION, share=1.0)
+
+
+def test_two_that_agree_are_as_sure_as_in_the_mean_and_two_that_do_not_less_than_the_surer():
+    revote = Revote(0.7, random.Random(1))
+    agreed = revote.settle([vote("a", 0.6), vote("a", 0.8)])
     assert (agreed.label, agreed.fields) == ("a", {"from": "a"})
-    assert 0.7 <= agreed.confidence < 0.9
-    assert revote.settle([vote("a", 0.6), vote("b", 0.95)]).confidence <= 0.5
+    assert 0.6 < agreed.confidence < 0.8
+    differing = revote.settle([vote("a", 0.6), vote("b", 0.95)])
+    assert differing.label == "b"
+    assert 0.9 < differing.confidence < 0.95
+    assert revote.settle([vote("a", 0.8), vote("b", 0.82)]).confidence < 0.7
 
 
-def test_most_votes_win_and_of_equals_the_surest():
-    revote = Revote(0.7)
-    assert revote.settle([vote("a", 0.9), vote("b", 0.6), vote("b", 0.6)]).label == "b"
+def test_what_is_behind_a_label_decides():
+    revote = Revote(0.7, random.Random(1))
+    assert revote.settle([vote("a", 0.7), vote("b", 0.6), vote("b", 0.7)]).label == "b"
+    assert revote.settle([vote("a", 0.99), vote("b", 0.6), vote("b", 0.6)]).label == "a"
     assert revote.settle([vote("a", 0.6), vote("b", 0.9), vote("c", 0.7)]).label == "b"
 
 
 def test_votes_that_save_no_escalations_are_asked_for_no_more():
-    revote = Revote(0.7)
+    revote = Revote(0.7, random.Random(1))
     for _ in range(2_000):
         revote.settle([vote("a", 0.6), vote("b", 0.6), vote("c", 0.6)])
     assert not revote.wanted([vote()], VOTE, ESCALATION)
     for _ in range(200):
-        revote.settle([vote("a", 0.6), vote("a", 0.6)])
+        revote.settle([vote("a", 0.6), vote("a", 0.9)])
     assert revote.wanted([vote()], VOTE, ESCALATION)
 
 
@@ -81,7 +114,7 @@ def test_votes_that_save_no_escalations_are_asked_for_no_more():
 )
 def test_the_verdict_is_one_of_the_votes_with_a_confidence_between_0_and_1(given, confidence_min):
     votes = [vote(label, confidence) for label, confidence in given]
-    settled = Revote(confidence_min).settle(votes)
+    settled = Revote(confidence_min, random.Random(1)).settle(votes)
     assert settled.label in {one.label for one in votes}
     assert settled.fields == {"from": settled.label}
     assert settled == votes[0] if len(votes) == 1 else 0 <= settled.confidence <= 1
