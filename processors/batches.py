@@ -62,13 +62,14 @@ class Batches:
         self._controlled_alone = stream.quality is not None
         self._sizes = BATCH_MESSAGES.labels(name)
 
-    def put(self, item: Item, *, alone: bool = False) -> Question:
-        """Takes a message on its way; `alone`: it gets no company. What may settle it are the errors of Model.ask,
-        AnswerInvalid (no valid answer even alone) and ProviderUnavailable (closed).
+    def put(self, item: Item, *, alone: bool = False, again: bool = False) -> Question:
+        """Takes a message on its way; `alone`: it gets no company; `again`: it stands before its company. What may
+        settle it are the errors of Model.ask, AnswerInvalid (no valid answer even alone) and ProviderUnavailable
+        (closed).
 
         Once its question is settled, a message may be put again, for another vote in other company.
         """
-        question = Question(item)
+        question = Question(item, again=again)
         if alone or self.controller.size == 1:
             self._send([question])
             return question
@@ -169,9 +170,11 @@ class Batches:
         for question in questions:
             question.cancel_when_dropped(task, questions)
         self._sizes.observe(len(questions))
+        questions.sort(key=lambda question: not question.again)
+        items, again = [question.item for question in questions], sum(question.again for question in questions)
         control_alone = self._controlled_alone and not questions[0].suspect
         try:
-            reply = await self._nano.call([question.item for question in questions], control_alone=control_alone)
+            reply = await self._nano.call(items, again=again, control_alone=control_alone)
         except (AccountError, ProviderUnavailable):
             raise  # says nothing about the messages
         except Exception as error:

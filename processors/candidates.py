@@ -64,8 +64,8 @@ class Beside:
             return None
         return Asked(nanos, self._put(nanos, item, company=company), company)
 
-    def _put(self, nanos: Nanos, item: Item, *, company: bool) -> Question:
-        question = nanos.batches.put(item)
+    def _put(self, nanos: Nanos, item: Item, *, company: bool, again: bool = False) -> Question:
+        question = nanos.batches.put(item, again=again)
         if company:
             others = [each for each in reversed(self._passed) if each.tenant == item.tenant and each.id != item.id]
             for each in others[: nanos.batches.controller.size - 1]:

@@ -58,14 +58,15 @@ class Nano:
         self.rng = rng
         self._clock = clock or SystemClock()
 
-    async def call(self, items: Sequence[Item], *, control_alone: bool = False) -> Reply:
+    async def call(self, items: Sequence[Item], *, again: int = 0, control_alone: bool = False) -> Reply:
         """Asks about `items`, all of one tenant. Two or more get a control, and one where `control_alone`: where it
-        fails, no answer counts.
+        fails, no answer counts. The first `again` of them are read before the others: what stands last in a batch is
+        answered worst, and of these the answer was doubtful already.
 
         Raises what Model.ask raises.
         """
         *keys, control_key = map(str, self._keys(len(items) + 1))
-        order = self.rng.sample(range(len(items)), len(items))
+        order = _shuffled(range(again), self.rng) + _shuffled(range(again, len(items)), self.rng)
         texts = [(keys[number], items[number].text) for number in order]
         control = None
         if control_alone or len(items) > 1:
@@ -111,3 +112,7 @@ def _fixed_share(tokens: Tokens, prefix_share: float, *, controls: int, answers:
     whole = tokens.input - tokens.cached * (1 - CACHED_PRICE) + tokens.output * _OUTPUT_PRICE
     fixed = prefix + tokens.output * _OUTPUT_PRICE * controls / answers
     return fixed / whole if whole > 0 else 0.0
+
+
+def _shuffled(numbers: range, rng: random.Random) -> list[int]:
+    return rng.sample(numbers, len(numbers))

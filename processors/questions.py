@@ -31,8 +31,10 @@ class Answered:
 class Question:
     """Settled at most once. Made on the running event loop."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, *, again: bool = False) -> None:
+        """`again`: it was answered before, and this is another vote."""
         self.item = item
+        self.again = again
         self._tokens = Tokens()  # billed so far
         self._cost_usd_micros = 0.0
         self._outcome: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()

@@ -1,5 +1,7 @@
-"""Asks nano about a message, and once or twice more in other company where its answer is unsure."""
+"""Asks nano about a message, and once or twice more where its answer is doubtful: alone where that costs little more
+than company does, else in other company."""
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -8,7 +10,7 @@ from processors.errors import SluiceError
 from processors.items import Item
 from processors.questions import Answered, Bill, Question
 from processors.revote import Revote
-from topics.limits import ESCALATION_USD_MICROS, REVOTE_SHARE
+from topics.limits import ESCALATION_USD_MICROS, REVOTE_ALONE_BELOW, REVOTE_ALONE_SHARE, REVOTE_SHARE
 
 
 class Voting:
@@ -22,20 +24,28 @@ class Voting:
         """All votes as one answer, with one bill. Raises as Batches.put says."""
         return await self.more(item, await self._batches.put(item).answer())
 
-    async def more(self, item: Item, first: Answered, put: Callable[[Item], Question] | None = None) -> Answered:
-        """`first`, and further votes where they are worth their price. `put`: asks, instead of Batches.put."""
+    async def more(self, item: Item, first: Answered, put: Callable[..., Question] | None = None) -> Answered:
+        """`first`, and further votes where they are worth their price. `put`: asks in company, instead of
+        Batches.put."""
         if first.suspect:  # what its text may have dictated does not get better by repeating it
             return first
-        votes, bill, last = [first.verdict], first.bill, first
-        share = REVOTE_SHARE * self._batches.controller.alone_share if first.bill.batch_size > 1 else 0.0
-        while self._revote.wanted(votes, last.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
+        votes, bill = [first.verdict], first.bill
+        saves = self._batches.controller.alone_share if first.bill.batch_size > 1 else 0.0
+        alone = saves < REVOTE_ALONE_BELOW
+        price = 1 / (1 - saves) if alone else 1.0  # of a vote, in first answers
+        share = (REVOTE_ALONE_SHARE if alone else REVOTE_SHARE) * saves / price
+        ask = functools.partial(self._batches.put, alone=True)
+        if not alone:
+            ask = functools.partial(put or self._batches.put, again=True)
+        while self._revote.wanted(votes, price * first.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
             try:
-                last = await (put or self._batches.put)(item).answer()
+                last = await ask(item).answer()
             except SluiceError:
                 break  # there is an answer already
             votes.append(last.verdict)
             cost = bill.cost_usd_micros + last.bill.cost_usd_micros
-            bill = Bill(max(bill.batch_size, last.bill.batch_size), bill.tokens + last.bill.tokens, round(cost, 3))
+            size, tokens = max(bill.batch_size, last.bill.batch_size), bill.tokens + last.bill.tokens
+            bill = Bill(size, tokens, round(cost, 3))
             if last.suspect:
                 return Answered(first.verdict, bill, suspect=True)
         return Answered(self._revote.settle(votes), bill)

@@ -29,6 +29,17 @@ async def test_messages_go_in_random_order_around_one_control():
     assert orders == {"abc", "acb", "bac", "bca", "cab", "cba"}
 
 
+async def test_what_is_asked_about_again_is_read_before_the_others():
+    orders = set()
+    for seed in range(60):
+        model = FakeNano()
+        nano = Nano("logs", stream(), model, random.Random(seed))
+        reply = await nano.call([item(text) for text in "abcd"], again=2)
+        assert len(reply.verdicts) == 4
+        orders.add("".join(m["text"] for m in model.messages(model.asks[-1]) if not is_control(m)))
+    assert orders == {"abcd", "bacd", "abdc", "badc"}
+
+
 async def test_no_call_has_the_keys_of_another():
     """A text that names a key names nobody, or somebody by chance."""
     model = FakeNano()

@@ -44,7 +44,7 @@ def test_the_least_sure_share_gets_a_second_vote():
     revote = Revote(0.0, random.Random(1))
     sure = [number / 1_000 for number in range(500, 1_000)]
     random.Random(2).shuffle(sure)
-    for confidence in sure:
+    for confidence in sure * 4:
         revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)
     voted = [confidence for confidence in sure if revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)]
     assert max(voted) < 0.66
@@ -53,8 +53,8 @@ def test_the_least_sure_share_gets_a_second_vote():
 
 def test_of_equally_sure_answers_as_many_as_the_share_says():
     revote = Revote(0.0, random.Random(1))
-    voted = [revote.wanted([vote(confidence=0.99)], VOTE, 0, share=0.3) for _ in range(2_000)]
-    assert 500 < sum(voted) < 700
+    voted = [revote.wanted([vote(confidence=0.99)], VOTE, 0, share=0.3) for _ in range(4_000)]
+    assert 500 < sum(voted[2_000:]) < 700
 
 
 def test_what_was_long_ago_says_little_of_what_is_least_sure():
@@ -64,6 +64,22 @@ def test_what_was_long_ago_says_little_of_what_is_least_sure():
     for _ in range(20_000):
         revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3)
     assert sum(revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3) for _ in range(1_000)) > 200
+
+
+def test_of_equally_sure_answers_those_with_a_rare_label():
+    revote, draw = Revote(0.0, random.Random(1)), random.Random(2)
+    came = ["rare" if draw.random() < 0.1 else "common" for _ in range(3_000)]
+    voted = [label for label in came if revote.wanted([vote(label, 0.9)], VOTE, 0, share=0.12)]
+    assert voted.count("rare") > 0.9 * came.count("rare")
+    assert len(voted) < 0.14 * len(came)
+
+
+def test_what_is_common_is_doubtful_where_it_is_unsure():
+    revote = Revote(0.0, random.Random(1))
+    for _ in range(100):
+        for label, confidence in [("common", 0.99)] * 9 + [("rare", 0.99)]:
+            revote.wanted([vote(label, confidence)], VOTE, 0, share=0.15)
+    assert revote.wanted([vote("common", 0.55)], VOTE, 0, share=0.15)
 
 
 def test_without_a_share_nothing_is_asked_twice_but_what_climbs():
