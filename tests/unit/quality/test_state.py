@@ -220,6 +220,38 @@ def test_little_traffic_is_audited_more_often_so_that_certificates_live() -> Non
     assert standing.audit_probability * 3 * 24 >= 10
 
 
+def test_while_another_version_is_on_trial_audits_are_as_many_as_it_needs() -> None:
+    judge = state()
+    now_ms = prove(judge, hours=24 * 5, hourly=30)
+    assert judge.standing(now_ms).free_version == "v1"
+    alone = judge.standing(now_ms).audit_probability
+    assert alone * 30 * 24 < 50, "they keep a certificate alive"
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    judge.fold(below(now_ms, probability=alone, shadows=[shadow(version="v2")]))
+    assert judge.standing(now_ms).audit_probability == 1.0, "of 720 messages a day"
+    for n in range(30 * 24 * 2):
+        at_ms = now_ms + n * HOUR_MS // 30
+        p = judge.standing(at_ms).audit_probability
+        if n % round(1 / p) == 0:
+            judge.fold(below(at_ms, probability=p, shadows=[shadow(version="v2")]))
+    assert judge.standing(at_ms).free_version == "v2"
+    assert judge.standing(at_ms).audit_probability == alone
+
+
+def test_what_is_not_certified_in_two_days_waits() -> None:
+    judge = state()
+    now_ms = prove(judge, hours=24 * 5, hourly=30)
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    told = []
+    for n in range(30 * 24 * 4):
+        at_ms = now_ms + n * HOUR_MS // 30
+        told.append(p := judge.standing(at_ms).audit_probability)
+        if n % round(1 / p) == 0:
+            judge.fold(below(at_ms, probability=p, shadows=[shadow(n % 50 == 0, version="v2")]))
+    assert told[30 * 24] == 1.0, "on its first day"
+    assert told[-1] < 0.1
+
+
 def test_others_audits_change_nothing() -> None:
     judge, now_ms = proven()
     before = judge.dump()

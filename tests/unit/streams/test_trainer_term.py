@@ -56,31 +56,30 @@ def learning(*certified: str) -> tuple[_Learning, int]:
     spec = Policy.model_validate({"streams": {"logs": {"kind": "log", "topics": ["logs"], "labels": LABELS}}})
     stream = spec.streams["logs"].model_copy(update={"quality": WANTED})
     judged = StreamQuality("logs", WANTED, stream.version)
-    for version in certified:
-        for number in range(3_000):
-            at_ms = now_ms - 30 * HOUR_MS + number * 30 * HOUR_MS // 3_000
-            judged.fold(
-                Audit(
-                    id="logs/0/1",
-                    source=Source("logs", 0, 1, None, at_ms),
-                    stream="logs",
-                    tenant="default",
-                    at_ms=at_ms,
-                    policy_version=stream.version,
-                    reference="flagship",
-                    reference_label="alert",
-                    label="alert",
-                    decided_by="flagship",
-                    below=False,
-                    rule=None,
-                    version=None,
-                    probability=1.0,
-                    shadows=(Shadow(rule="free", version=version, label="alert", score=1.0),),
-                    template=None,
-                    text="",
-                    cost_usd_micros=0,
-                )
+    for number in range(3_000 if certified else 0):
+        at_ms = now_ms - 30 * HOUR_MS + number * 30 * HOUR_MS // 3_000
+        judged.fold(
+            Audit(
+                id="logs/0/1",
+                source=Source("logs", 0, 1, None, at_ms),
+                stream="logs",
+                tenant="default",
+                at_ms=at_ms,
+                policy_version=stream.version,
+                reference="flagship",
+                reference_label="alert",
+                label="alert",
+                decided_by="flagship",
+                below=False,
+                rule=None,
+                version=None,
+                probability=1.0,
+                shadows=tuple(Shadow(rule="free", version=each, label="alert", score=1.0) for each in certified),
+                template=None,
+                text="",
+                cost_usd_micros=0,
             )
+        )
     return _Learning("logs", stream, judged, 0), now_ms
 
 
