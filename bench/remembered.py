@@ -3,12 +3,14 @@
 import asyncio
 import random
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
 from bench import messages
+from bench.peers.job import CALL_SECONDS
 from local.demo import policy as demo_policy
 from local.drive import Fed
 from processors import answer_form
@@ -45,19 +47,23 @@ class _Surely:
 
     def __init__(self, code: str) -> None:
         self._answer = f"{code}{answer_form.PERMILLE_MAX}"
+        self.seconds = 0.0  # that a call takes
 
     async def ask(self, ask: Ask) -> Answer:
         answers = [
             key + control[1] if (control := _CONTROL.fullmatch(text)) else key + self._answer
             for key, text in orjson.loads(ask.input).items()
         ]
+        text = orjson.dumps({"answers": [_object(answer) for answer in answers]}).decode()
+        await asyncio.sleep(self.seconds)
         return Answer(
-            text=orjson.dumps({"answers": [_object(answer) for answer in answers]}).decode(),
+            text=text,
             model="none",
-            tokens=Tokens(input=0, cached=0, output=0),
+            # As a vendor bills them, about: how many messages travel together follows from it
+            tokens=Tokens(input=len(ask.instructions + ask.input) // 4, cached=0, output=len(text) // 4),
             cost_usd_micros=0,
             call_id="",
-            latency_ms=0.0,
+            latency_ms=self.seconds * 1000,
             complete=True,
         )
 
@@ -133,7 +139,7 @@ async def recalled(bytes_each: int) -> Remembered:
     twice, its numbers differ. The certificate is handed to the stage; coins are tossed, and all spare an audit."""
     policy = demo_policy.load()
     quality = Quality(reference="nano-single", max_disagreement=0.02)
-    stream = policy.streams[STREAM].model_copy(update={"quality": quality, "batch": 1})
+    stream = policy.streams[STREAM].model_copy(update={"quality": quality})
     policy = policy.model_copy(update={"streams": {STREAM: stream}})
     model = _Surely(answer_form.label_codes(stream.labels)[_LABELS[STREAM]])
     rng = random.Random(messages.SEED)
@@ -142,7 +148,7 @@ async def recalled(bytes_each: int) -> Remembered:
         STREAM, stream, policy, model, clock=SystemClock(), rng=random.Random(messages.SEED), memory=Memory()
     )
     assert triage.referee is not None, "the stream promises a quality"
-    timestamp_ms = messages.samples()[0].timestamp_ms
+    timestamp_ms = int(time.time() * 1000)  # as the broker stamps what it is measured with: memory forgets what is old
     lines = enumerate(messages.lines(bytes_each))
     once = [Fed(STREAM, 0, offset, timestamp_ms, host, line) for offset, (host, line) in lines]
     versions: set[str] = set()  # of memory, as the audits name it
@@ -159,6 +165,7 @@ async def recalled(bytes_each: int) -> Remembered:
         triaged = triage.free(item) if isinstance(item, Item) else None
         if isinstance(item, Item) and triaged is not None and triaged.decision.decided_by == "memory":
             records.setdefault(item.memory_text, replace(record, offset=len(records)))
+    model.seconds = CALL_SECONDS  # whoever looks at what is answered asks it
     return Remembered(tuple(records.values()), normaliser, triage)
 
 

@@ -1,5 +1,6 @@
 """The seam between whoever needs a model's answer and the gateway that gets it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -66,6 +67,27 @@ class Waiting:
 
     custom_id: str
     again_s: float  # from now, when to look again
+
+
+class Jobs(Protocol):
+    """Called by triage for what may wait for hours. Safe to call concurrently."""
+
+    def lane(self, tier: Tier, deadline_s: float | None) -> Lane:
+        """The cheapest that meets the deadline, seconds from now, of those that the tier's server has."""
+        ...
+
+    async def submit(self, ask: Ask) -> Waiting | None:
+        """Puts an ask into the batch lane, unless it or something that it is about is there. None where it has to be
+        asked by another lane. Raises AccountError or RequestRefused."""
+        ...
+
+    async def collect(
+        self, tier: Tier, stream: str, name: str, *, deadline_s: float = math.inf
+    ) -> Answer | Waiting | None:
+        """What became of an ask that is about `name`. None where nobody works at it, or the answer cannot be waited
+        for until the deadline. Raises AnswerRefused where that is the answer, and as `Model.ask` where the provider
+        cannot be asked."""
+        ...
 
 
 class Model(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 
 from processors.batching import Controller
 from processors.clock import Clock
-from processors.errors import AccountError, AnswerError, AnswerInvalid, ProviderUnavailable
+from processors.errors import AccountError, AnswerError, AnswerInvalid, AnswerLater, ProviderUnavailable
 from processors.items import Item
 from processors.metrics import ASKED_AGAIN, BATCH_MESSAGES
 from processors.nano import Nano, Reply
@@ -69,11 +69,11 @@ class Batches:
 
         Once its question is settled, a message may be put again, for another vote in other company.
         """
-        question = Question(item, again=again)
+        now_s = self._clock.monotonic()
+        question = Question(item, now_s, again=again)
         if alone or self.controller.size == 1:
             self._send([question])
             return question
-        now_s = self._clock.monotonic()
         self.controller.arrived(now_s)
         waiting = self._waiting.get(item.tenant)
         if waiting is None:
@@ -175,7 +175,7 @@ class Batches:
         control_alone = self._controlled_alone and not questions[0].suspect
         try:
             reply = await self._nano.call(items, again=again, control_alone=control_alone)
-        except (AccountError, ProviderUnavailable):
+        except (AccountError, AnswerLater, ProviderUnavailable):
             raise  # says nothing about the messages
         except Exception as error:
             if len(questions) == 1:
@@ -192,7 +192,7 @@ class Batches:
         for question, verdict in zip(questions, reply.verdicts, strict=True):
             question.charge(reply.tokens, reply.cost_usd_micros)
             if isinstance(verdict, Verdict):
-                question.settle(verdict, len(questions))
+                question.settle(verdict, len(questions), reply.lane, self._clock.monotonic() - question.asked_s)
             elif len(questions) == 1 and verdict.why != "sentinel":
                 question.fail(AnswerInvalid(f"stream {self._name}: {verdict.detail}"))
             else:

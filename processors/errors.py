@@ -7,6 +7,7 @@ SluiceError
 │   ├── AccountSpent         429 with a billing code: never retried at once
 │   ├── ModelUnknown         404: no such model or path
 │   └── BudgetSpent          our own hard budget; `retry_after_s` is the rest of its period
+├── AnswerLater            nobody: a Batch job works at it; the record is parked and taken up after `again_s`
 ├── ProviderUnavailable    nobody: timeouts, 5xx, 429 beyond the call's own retries; the record is tried again later
 └── AnswerError            the message or the model: counts as an attempt of the record
     ├── AnswerRefused        the model declined; a dead letter `model_refused` after bounded attempts
@@ -65,6 +66,14 @@ class BudgetSpent(AccountError):
     ) -> None:
         super().__init__(message, retry_after_s)
         self.when_spent = when_spent
+
+
+class AnswerLater(SluiceError):
+    """The answer comes from a Batch job, in hours. `again_s`: when to ask for it again."""
+
+    def __init__(self, again_s: float) -> None:
+        super().__init__("waits for a Batch job")
+        self.again_s = again_s
 
 
 class ProviderUnavailable(SluiceError):

@@ -1,5 +1,6 @@
 """Exact memory: what was answered once about a text is not asked again."""
 
+import functools
 import hashlib
 from collections import OrderedDict
 
@@ -7,7 +8,7 @@ import orjson
 
 from processors.items import Item
 from processors.proposals import Proposal
-from topics.limits import MEMORY_ENTRIES_MAX
+from topics.limits import MEMORY_ENTRIES_MAX, MEMORY_TENANTS_MAX
 from topics.messages import Verdict
 
 Key = bytes
@@ -41,13 +42,22 @@ class Keys:
     """Keys of one stream under one policy and model: an answer of another is not an answer here."""
 
     def __init__(self, stream: str, policy_version: str, model: str) -> None:
-        self._scope = hashlib.blake2b(orjson.dumps([stream, policy_version, model])).digest()
+        scope = hashlib.blake2b(orjson.dumps([stream, policy_version, model])).digest()
+        self._begun = hashlib.blake2b(digest_size=32, key=scope)
+        # To copy a hash that is begun costs half of what beginning it does
+        self._of_tenant = functools.lru_cache(MEMORY_TENANTS_MAX)(self._begin)
 
     def key(self, tenant: str, text: str) -> Key:
         """256 bits of a cryptographic hash: nobody can write a text that answers for another."""
+        digest = self._of_tenant(tenant).copy()
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        return digest.digest()
+
+    def _begin(self, tenant: str) -> "hashlib.blake2b":
         # The length keeps ("ab", "c") and ("a", "bc") apart; tenants and texts come from outside.
-        told = f"{len(tenant)}:{tenant}{text}".encode(errors="surrogatepass")
-        return hashlib.blake2b(told, digest_size=32, key=self._scope).digest()
+        begun = self._begun.copy()
+        begun.update(f"{len(tenant)}:{tenant}".encode(errors="surrogatepass"))
+        return begun
 
 
 class Exactly:

@@ -513,7 +513,8 @@ class Stream(_Frozen):
     order: Literal["none", "key"] | None = None
     """Default: `key` for dialogues, else `none`."""
     deadline: Seconds = 5.0
-    """How soon a decision is wanted."""
+    """How soon a decision is wanted. From `5m` on nano costs half where the provider has the lane `flex`; from `12h`
+    on, without `quality`, Batch jobs are used where it has `batch`."""
     confidence_min: float = Field(default=0.7, ge=0, le=1)
     """A message decided with less confidence climbs to mini, unless its label's `escalate` is `never`. Where the
     stream has a `value`, that counts instead."""

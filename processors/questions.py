@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 
 from processors.items import Item
-from topics.messages import Tokens, Verdict
+from topics.messages import Lane, Tokens, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,7 @@ class Bill:
     batch_size: int  # messages in the call that answered
     tokens: Tokens
     cost_usd_micros: float
+    lane: Lane | None = None  # of the call that answered
 
 
 FREE = Bill(0, Tokens(), 0.0)
@@ -26,14 +27,16 @@ class Answered:
     verdict: Verdict
     bill: Bill
     suspect: bool = False  # a batch that it was in failed its control: nobody may learn from it
+    seconds: float = 0.0  # from the question to the answer
 
 
 class Question:
     """Settled at most once. Made on the running event loop."""
 
-    def __init__(self, item: Item, *, again: bool = False) -> None:
-        """`again`: it was answered before, and this is another vote."""
+    def __init__(self, item: Item, asked_s: float, *, again: bool = False) -> None:
+        """`asked_s`: now, monotonic. `again`: it was answered before, and this is another vote."""
         self.item = item
+        self.asked_s = asked_s
         self.again = again
         self._tokens = Tokens()  # billed so far
         self._cost_usd_micros = 0.0
@@ -76,11 +79,10 @@ class Question:
         self._tokens += tokens
         self._cost_usd_micros += cost_usd_micros
 
-    def settle(self, verdict: Verdict, batch_size: int) -> None:
+    def settle(self, verdict: Verdict, batch_size: int, lane: Lane | None, seconds: float) -> None:
         if self.open:
-            self._outcome.set_result(
-                Answered(verdict, Bill(batch_size, self._tokens, round(self._cost_usd_micros, 3)), self.suspect)
-            )
+            bill = Bill(batch_size, self._tokens, round(self._cost_usd_micros, 3), lane)
+            self._outcome.set_result(Answered(verdict, bill, self.suspect, seconds))
 
     def fail(self, error: BaseException) -> None:
         if self.open:

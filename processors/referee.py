@@ -51,6 +51,7 @@ from topics.limits import (
     SELF_AUDITS_SHARE,
 )
 from topics.messages import Audit, Shadow, Source, Verdict
+from topics.records import Record
 
 log = logging.getLogger("sluice.triage")
 
@@ -235,6 +236,10 @@ class Referee:
     def spared_at(self, topic: str, partition: int, offset: int) -> bool:
         return not self._coin.tossed(topic, partition, offset, self.standing.audit_probability)
 
+    def audits_among(self, records: Sequence[Record]) -> Sequence[bool]:
+        """Of which of these records of one topic the coin wants an audit."""
+        return self._coin.tossed_for(records[0].topic, records, self.standing.audit_probability)
+
     def free(self, item: Item) -> Verdict | None:
         """An answer that may be published as it is: proven, and spared an audit. Where there is none, `answer` is told
         what the rules said when the coin was tossed."""
@@ -249,6 +254,11 @@ class Referee:
             return proven.verdict
         self._plans.put(item.id, self._plan(item, proven))
         return None
+
+    @property
+    def any_stands_back(self) -> bool:
+        """False nearly always: then no region has to be asked about."""
+        return self._regions.any_closed
 
     def stands_back(self, tenant: str, template: str | None, published: Verdict) -> bool:
         """Whether the reference answers such messages in the place of `published`, because that was wrong of late."""
@@ -266,6 +276,10 @@ class Referee:
         """Whether its own coin has nano look at a record that was spared an audit. What exact memory answers needs no
         look: the very same text was judged by the reference, or by what is proven, and a look would repeat that."""
         return self.has_looks and self._coin.tossed(_LOOK, partition, offset, LOOKS_SHARE)
+
+    def looks_among(self, records: Sequence[Record]) -> Sequence[bool]:
+        """Of which of these records the coin of `looks_at` wants a look; whether there is room is not asked."""
+        return self._coin.tossed_for(_LOOK, records, LOOKS_SHARE)
 
     def look(self, item: Item, published: Verdict) -> None:
         """Notes that nano shall be asked too. It waits for nothing, and raises nothing."""
@@ -554,4 +568,4 @@ def _candidate(
     """Nano's batches by another model, `asks`. Raises ConfigurationError where its price is not known."""
     version = batch_version(with_model(policy, asks), name, stream, quality)
     batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock, asks=asks), clock)
-    return Nanos(version, asks, batches, Voting(batches, stream.confidence_min, rng))
+    return Nanos(version, asks, batches, Voting(batches, stream, rng))

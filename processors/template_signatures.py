@@ -9,8 +9,10 @@ import functools
 import re
 from typing import NamedTuple
 
+from processors.cache import Cache
 from processors.template_words import carries_outcome, is_status, status_places
 from topics import limits
+from topics.log_layouts import Layout
 
 STATUSES = "\0"  # stands before the statuses that a line tells, and in no line that has a signature
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
@@ -43,23 +45,32 @@ _NONE = _Form(None, ())
 
 
 class Signatures:
-    """Not one for several threads. Bounded by SIGNATURE_SHAPES_MAX lines, twice."""
+    """Not one for several threads. Bounded by SIGNATURE_SHAPES_MAX lines, twice, and LINE_LAYOUTS_MAX layouts."""
 
     def __init__(self) -> None:
         form = functools.lru_cache(limits.SIGNATURE_SHAPES_MAX)(_form)
         self._form = functools.lru_cache(limits.SIGNATURE_SHAPES_MAX)(lambda shape: form(_shorter(shape)))
+        self._by_layout: Cache[Layout, _Form] = Cache(limits.LINE_LAYOUTS_MAX)
 
-    def of(self, stable: str) -> str | None:
+    def of(self, stable: str, layout: Layout | None = None) -> str | None:
         """Of the line without its timestamps. None for a line that says nothing but its parameters, or that is longer
-        than SIGNATURE_CHARS_MAX."""
-        if len(stable) > limits.SIGNATURE_CHARS_MAX:
-            return None
-        signature, statuses = self._form(stable.encode("utf-8", "replace").translate(_ZEROS))
+        than SIGNATURE_CHARS_MAX. `layout`: the line's own, where it has one: all lines of a layout have one form."""
+        form = None if layout is None else self._by_layout.get(layout)
+        if form is None:
+            form = self._form_of(stable)
+            if layout is not None:
+                self._by_layout.put(layout, form)
+        signature, statuses = form
         if not statuses:
             return signature
         words = stable.split(" ")
         told = [_status(words[at], part, parts) for at, part, parts in statuses]
         return f"{signature}{STATUSES}{' '.join(told)}"
+
+    def _form_of(self, stable: str) -> _Form:
+        if len(stable) > limits.SIGNATURE_CHARS_MAX:
+            return _NONE
+        return self._form(stable.encode("utf-8", "replace").translate(_ZEROS))
 
 
 def _shorter(shape: bytes) -> bytes:

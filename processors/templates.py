@@ -15,7 +15,7 @@ from dataclasses import replace
 import orjson
 
 from processors.injection import gives_orders
-from processors.items import Item
+from processors.items import Glimpse, Item
 from processors.normalise.texts import memory_text
 from processors.policy import Stream
 from processors.proposals import Proposal
@@ -92,16 +92,16 @@ class Templates:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def known(self, tenant: str, stable: str, event_ms: int) -> Entry | None:
-        """The entry that answers such a line, from the line without its timestamps (Glimpse.layout.stable). None where
-        it has to be asked, or where only `propose` could answer."""
-        signature = self._signature(stable)
+    def known(self, line: Glimpse | Item, event_ms: int) -> Entry | None:
+        """The entry that answers such a line. None where it has to be asked, or where only `propose` could answer."""
+        signature = self._signature_of(line)
         if signature is None:
             return None
-        entry = self._entries.get((tenant, signature))
+        key = line.tenant, signature
+        entry = self._entries.get(key)
         if entry is None or not entry.proposable or event_ms - entry.event_ms > limits.MEMORY_AGE_MS_MAX:
             return None
-        self._entries.move_to_end((tenant, signature))
+        self._entries.move_to_end(key)
         return entry
 
     def propose(self, item: Item) -> Proposal | None:
@@ -233,16 +233,18 @@ class Templates:
         told = f"{len(tenant)}:{tenant}{signature}".encode(errors="surrogatepass")
         return hashlib.blake2b(told, digest_size=16, key=self._scope).hexdigest()
 
-    def _signature_of(self, item: Item) -> str | None:
+    def _signature_of(self, line: Glimpse | Item) -> str | None:
         """The same for an item as for a glimpse of its record."""
-        return self._signature(_stable(item))
+        return self._signature(_stable(line), line.layout if isinstance(line, Glimpse) else None)
 
 
-def _stable(item: Item) -> str:
+def _stable(item: Glimpse | Item) -> str:
     """The line without its timestamps. Of a longer one than exact memory keeps it is found again in its text; where its
     digest says that it is not, as in JSON, which nobody glimpses at, the text itself."""
     if len(item.memory_text) <= limits.MEMORY_TEXT_CHARS_MAX:
         return item.memory_text
+    if isinstance(item, Glimpse):
+        return item.layout.stable(item.line)
     line = log_formats.of_text(item.text)
     without_pid = item.text.replace(f"[{item.fields.get('syslog.pid')}]", "", 1)
     stables = (without_pid,) if line is None else (line.stable, without_pid)

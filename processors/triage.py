@@ -15,10 +15,10 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from processors import worth
-from processors.asking import Model
+from processors.asking import Jobs, Model
 from processors.batches import Batches
 from processors.bursts import Bursts
 from processors.cache import Cache
@@ -31,6 +31,7 @@ from processors.memory import Exactly, Key, Keys, Memory
 from processors.metrics import DECIDED, DECISION_SECONDS, ESCALATED, observe
 from processors.nano import Nano
 from processors.policy import Policy, Stream
+from processors.postponed import Postponed, hurried, postpones
 from processors.proposals import Proposer
 from processors.questions import FREE
 from processors.referee import Referee, Refereed
@@ -61,7 +62,8 @@ class Triaged:
     lesson: Lesson | None = None  # what students may learn from it
 
 
-class Known(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Known:
     """A decision that climbs nowhere, kept to be given again."""
 
     stencil: Stencil
@@ -88,8 +90,10 @@ class Triage:
         rng: random.Random,
         memory: Memory,
         remember: Callable[[Remembered], None] = lambda _: None,
+        jobs: Jobs | None = None,
     ) -> None:
-        """`remember`: told what was paid for, to share it with other workers."""
+        """`remember`: told what was paid for, to share it with other workers. `jobs`: for who can park records, and
+        takes AnswerLater for an answer."""
         self.parkable = stream.parkable
         self.bursts = None if stream.alerts.burst_at is None else Bursts(name, stream.alerts.burst_at)
         self._version = stream.version
@@ -99,9 +103,14 @@ class Triage:
         answered_by = memory_of(policy, stream)
         self._keys = Keys(name, self._version, answered_by)
         self._memory = memory
-        self._batches = Batches(name, stream, Nano(name, stream, model, rng, clock=clock), clock)
+        patient = postpones(stream, jobs)
+        asked_now = hurried(stream) if patient else stream
+        self._batches = Batches(name, asked_now, Nano(name, asked_now, model, rng, clock=clock), clock)
+        self._postponed: Postponed | None = None
+        if patient and jobs is not None:
+            self._postponed = Postponed(name, stream, model, jobs, self._batches, self._keys, clock=clock, rng=rng)
         self._sharing = Sharing(self._batches)
-        self._voting = Voting(self._batches, stream.confidence_min, rng)
+        self._voting = Voting(self._batches, stream, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
         self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
@@ -129,49 +138,58 @@ class Triage:
                 rng=rng,
             )
         self._signals = Signals(name, stream.alerts)
-        # By tenant and text where it rests on memory, by tenant, template and rule, by tenant alone where ignored
-        self._known: Cache[tuple[str | None, ...], Known] = Cache(KNOWN_DECISIONS_MAX)
+        # By tenant and text, or by the template's entry, where it rests on memory; by tenant, template and rule; by
+        # tenant alone where ignored
+        self._known: Cache[tuple[str | None, ...] | Entry, Known] = Cache(KNOWN_DECISIONS_MAX)
         self._count = functools.cache(functools.partial(DECIDED.labels, name))
         self._count_escalation = functools.cache(functools.partial(ESCALATED.labels, name))
         self._seconds = DECISION_SECONDS.labels(name)
 
-    def again(self, seen: Item | Ignored | Glimpse, event_ms: int = 0) -> Known | None:
-        """What `free` has decided about such a message and would decide again; None where it has to be asked.
+    def recogniser(self) -> Callable[[Item | Ignored | Glimpse, int], Known | None]:
+        """Tells what `free` has decided about such a message and would decide again; None where it has to be asked.
 
-        Who takes it counts it (`count`), and where it is `audited` tosses the referee's coin before. `event_ms`: the
-        record's timestamp.
+        Made anew in each turn of the event loop: what is the same for all messages of one is asked once, and may be
+        other in the next. Its second argument is the record's timestamp. Who takes a decision counts it (`count`), and
+        where it is `audited` tosses the referee's coin before.
         """
-        if not isinstance(seen, Glimpse):
-            if isinstance(seen, Ignored):
-                return self._known.get((seen.tenant,))
-            if seen.asked_tier is not None:
-                return None
-        held = self._rules.first(seen)
-        if held is not None:
-            return self._known.get((seen.tenant, seen.template, held.rule.name))
-        known = self._known.get((seen.tenant, seen.memory_text))
-        if known is not None and known.key is not None and self._memory.get(known.key) is known.verdict:
-            return known if self.referee is None or self._publishes(self.referee, seen.tenant, known, 1.0) else None
-        if self._templates is None or self.referee is None or not isinstance(seen, Glimpse):
-            return None
-        if len(seen.memory_text) > MEMORY_TEXT_CHARS_MAX or self.referee.has_student:
-            return None
-        if self._memory.get(self._keys.key(seen.tenant, seen.memory_text)) is not None:
-            return None  # the very same text was answered: that is surer, and this is its first time here
-        entry = self._templates.known(seen.tenant, seen.memory_text, event_ms)
-        if entry is None:
-            return None
-        known = self._known.get((seen.tenant, None, entry.digest))
-        if known is None or known.verdict is not entry.verdict:
-            return None
-        return known if self._publishes(self.referee, seen.tenant, known, entry.score) else None
+        first, known_like, remembered, key_of = self._rules.first, self._known.get, self._memory.get, self._keys.key
+        referee, templates = self.referee, self._templates
+        free_from = 0.0 if referee is None else referee.answers_from
+        if referee is None or referee.has_student:
+            templates = None  # memory alone does not decide
+        any_stands_back = referee is not None and referee.any_stands_back
 
-    @staticmethod
-    def _publishes(referee: Referee, tenant: str, known: Known, score: float) -> bool:
-        """Whether what memory knows may be answered now."""
-        if score < referee.answers_from or known.verdict is None:
-            return False
-        return not referee.stands_back(tenant, known.template, known.verdict)
+        def again(seen: Item | Ignored | Glimpse, event_ms: int) -> Known | None:
+            if not isinstance(seen, Glimpse):
+                if isinstance(seen, Ignored):
+                    return known_like((seen.tenant,))
+                if seen.asked_tier is not None:
+                    return None
+            held = first(seen)
+            if held is not None:
+                return known_like((seen.tenant, seen.template, held.rule.name))
+            tenant, text = seen.tenant, seen.memory_text
+            known, score = known_like((tenant, text)), 1.0
+            if known is None or known.key is None or remembered(known.key) is not known.verdict:
+                if templates is None or not isinstance(seen, Glimpse) or len(text) > MEMORY_TEXT_CHARS_MAX:
+                    return None
+                if remembered(key_of(tenant, text)) is not None:
+                    return None  # the very same text was answered: that is surer, and this is its first time here
+                entry = templates.known(seen, event_ms)
+                if entry is None:
+                    return None
+                known, score = known_like(entry), entry.score
+                if known is None or known.verdict is not entry.verdict:
+                    return None
+            if referee is not None and (
+                score < free_from
+                or known.verdict is None
+                or (any_stands_back and referee.stands_back(tenant, known.template, known.verdict))
+            ):
+                return None
+            return known
+
+        return again
 
     def count(self, decided: Iterable[Known], seconds: float) -> None:
         """Decisions that were given again, and the time that each of them took."""
@@ -192,8 +210,10 @@ class Triage:
     async def ask(self, item: Item) -> Triaged:
         """Asks nano, in company of other messages.
 
-        Raises AccountError or ProviderUnavailable, which say nothing about the message, or AnswerError where it got
-        no valid answer even alone. Cancelling takes nothing from those who travel along or wait for the same answer.
+        Raises AccountError or ProviderUnavailable, which say nothing about the message, AnswerLater where a Batch job
+        works at it, or AnswerError where it got no valid answer even alone.
+
+        Cancelling takes nothing from those who travel along or wait for the same answer.
         """
         taken_s = self._clock.monotonic()
         held = self._rules.first(item)
@@ -204,6 +224,8 @@ class Triage:
     async def close(self) -> None:
         """Abandons the calls under way. Who still waits gets ProviderUnavailable."""
         await self._batches.close()
+        if self._postponed is not None:
+            await self._postponed.close()
         if self.referee is not None:
             await self.referee.close()
 
@@ -221,16 +243,20 @@ class Triage:
             if self._memory.get(key) is remembered:
                 self._keep((item.tenant, item.memory_text), triaged, key, remembered)
             elif (entry := self._template_entry(item)) is not None and entry.verdict is remembered:
-                self._keep((item.tenant, None, entry.digest), triaged, None, remembered)
+                self._keep(entry, triaged, None, remembered)
         return triaged
 
     def _template_entry(self, item: Item) -> Entry | None:
         if self._templates is None or len(item.memory_text) > MEMORY_TEXT_CHARS_MAX:
             return None
-        return self._templates.known(item.tenant, item.memory_text, item.source.timestamp_ms)
+        return self._templates.known(item, item.source.timestamp_ms)
 
     def _keep(
-        self, like: tuple[str | None, ...], triaged: Triaged, key: Key | None = None, verdict: Verdict | None = None
+        self,
+        like: tuple[str | None, ...] | Entry,
+        triaged: Triaged,
+        key: Key | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
         """Keeps a decision for all messages like this one. What climbs is decided each time: it takes the message."""
         if triaged.escalation is None:
@@ -255,7 +281,8 @@ class Triage:
             answered = await self._batches.put(item, alone=True).answer()
             return Refereed(answered.verdict, answered.bill)
         key = self._keys.key(item.tenant, item.memory_text)
-        answered, own = await self._sharing.answer(key, item)
+        later = None if self._postponed is None else await self._postponed.answer(key, item)
+        answered, own = later or await self._sharing.answer(key, item)
         if not own:
             return Refereed(replace(answered.verdict, tier="memory"), FREE)
         answered = await self._voting.more(item, answered)
@@ -300,6 +327,7 @@ class Triage:
             cost_usd_micros=bill.cost_usd_micros,
             latency_ms=self._done(verdict.tier, verdict.label, taken_s),
             unproven=refereed.unproven,
+            lane=bill.lane,
         )
         now_ms = round(self._clock.time() * 1000)
         lesson = self._lesson(item, verdict, now_ms) if refereed.teaches and refereed.audit is None else None

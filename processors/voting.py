@@ -8,6 +8,7 @@ from collections.abc import Callable
 from processors.batches import Batches
 from processors.errors import SluiceError
 from processors.items import Item
+from processors.policy import Stream
 from processors.questions import Answered, Bill, Question
 from processors.revote import Revote
 from topics.limits import ESCALATION_USD_MICROS, REVOTE_ALONE_BELOW, REVOTE_ALONE_SHARE, REVOTE_SHARE
@@ -16,20 +17,21 @@ from topics.limits import ESCALATION_USD_MICROS, REVOTE_ALONE_BELOW, REVOTE_ALON
 class Voting:
     """Of one stream and model."""
 
-    def __init__(self, batches: Batches, confidence_min: float, rng: random.Random) -> None:
+    def __init__(self, batches: Batches, stream: Stream, rng: random.Random) -> None:
         self._batches = batches
-        self._revote = Revote(confidence_min, rng)
+        self._deadline_s = stream.deadline
+        self._revote = Revote(stream.confidence_min, rng)
 
     async def answer(self, item: Item) -> Answered:
         """All votes as one answer, with one bill. Raises as Batches.put says."""
         return await self.more(item, await self._batches.put(item).answer())
 
     async def more(self, item: Item, first: Answered, put: Callable[..., Question] | None = None) -> Answered:
-        """`first`, and further votes where they are worth their price. `put`: asks in company, instead of
-        Batches.put."""
+        """`first`, and further votes where they are worth their price and the deadline leaves time. `put`: asks in
+        company, instead of Batches.put."""
         if first.suspect:  # what its text may have dictated does not get better by repeating it
             return first
-        votes, bill = [first.verdict], first.bill
+        votes, bill, seconds = [first.verdict], first.bill, first.seconds
         saves = self._batches.controller.alone_share if first.bill.batch_size > 1 else 0.0
         alone = saves < REVOTE_ALONE_BELOW
         price = 1 / (1 - saves) if alone else 1.0  # of a vote, in first answers
@@ -38,14 +40,17 @@ class Voting:
         if not alone:
             ask = functools.partial(put or self._batches.put, again=True)
         while self._revote.wanted(votes, price * first.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
+            if seconds + first.seconds > self._deadline_s:
+                break  # a vote takes about as long as the first did
             try:
                 last = await ask(item).answer()
             except SluiceError:
                 break  # there is an answer already
             votes.append(last.verdict)
+            seconds += last.seconds
             cost = bill.cost_usd_micros + last.bill.cost_usd_micros
             size, tokens = max(bill.batch_size, last.bill.batch_size), bill.tokens + last.bill.tokens
-            bill = Bill(size, tokens, round(cost, 3))
+            bill = Bill(size, tokens, round(cost, 3), bill.lane)
             if last.suspect:
                 return Answered(first.verdict, bill, suspect=True)
         return Answered(self._revote.settle(votes), bill)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from processors.asking import Model
+from processors.asking import Jobs, Model
 from processors.clock import Clock
 from processors.memory import Memory
 from processors.policy import Policy, Stream
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 class Judges:
     """One Triage a stream, replaced where its policy changes. One memory for all."""
 
-    def __init__(self, policy: Policy, model: Model, *, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, policy: Policy, model: Model, *, clock: Clock, rng: random.Random, jobs: Jobs | None = None
+    ) -> None:
+        """`jobs`: of Batch jobs, where records can be parked."""
         self._model = model
+        self._jobs = jobs
         self._clock = clock
         self._rng = rng
         self._memory = Memory(limits.MEMORY_ENTRIES_MAX)
@@ -95,6 +99,7 @@ class Judges:
             rng=self._rng,
             memory=self._memory,
             remember=self.shared.remember,
+            jobs=self._jobs,
         )
         self._alive.add(triage)
         for kind, learner in triage.learners.items():

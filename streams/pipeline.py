@@ -176,7 +176,7 @@ async def _triage(
     open_: AsyncExitStack,
 ) -> _Wired:
     """inputs → decisions, escalations.*, signals, audits, lessons."""
-    judges = Judges(policy, gateway, clock=clock, rng=rng)
+    judges = Judges(policy, gateway, clock=clock, rng=rng, jobs=gateway)
     open_.push_async_callback(judges.close)
     await open_.enter_async_context(judges.kept_up(brokers))
     topics: dict[str, tuple[Normaliser, Triage, Literal["none", "key"]]] = {}

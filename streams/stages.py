@@ -1,6 +1,7 @@
 """What each stage does with a record: the glue between Kafka records and `processors`."""
 
 import functools
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from processors.bursts import Bursts
 from processors.clock import Clock
-from processors.errors import BudgetSpent
+from processors.errors import AnswerLater, BudgetSpent
 from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
 from processors.policy import Session
@@ -24,7 +25,7 @@ from streams.session_stage import SessionKeeper
 from topics import codec
 from topics.catalog import AUDITS, DECISIONS, LESSONS, RESOLUTIONS, SIGNALS, Names, Stage, escalations
 from topics.headers import TRACEPARENT, EventHeaders
-from topics.limits import PARK_SECONDS_MIN
+from topics.limits import PARK_SECONDS_MAX, PARK_SECONDS_MIN
 from topics.messages import AgentTier, Audit, Decision, Escalation, Lesson, Parked, Rejected, Resolution, Signal
 from topics.records import Out, Record, message_id
 from topics.stencils import Filling
@@ -77,13 +78,14 @@ class TriageStage:
             told = f"no stream of the policy reads topic '{topic}': add it to one, or send the record elsewhere"
             return [Rejected("policy", told)] * len(records)
         normaliser, triage, _ = self._topics[topic]
-        glimpse, decided_again, referee = normaliser.glimpse, triage.again, triage.referee
+        glimpse, decided_again, referee = normaliser.glimpse, triage.recogniser(), triage.referee
+        coins = itertools.repeat(False) if referee is None else referee.audits_among(records)
         read = normaliser.read if self._reading is None else functools.partial(self._reading.read, normaliser)
         taken_s = self._clock.monotonic()
         results: list[Outputs | Later | Gathering] = []
         again: list[_Again] = []
         fresh: list[_Fresh] = []
-        for record in records:
+        for record, audited in zip(records, coins, strict=False):
             try:
                 seen: Item | Ignored | Glimpse | None = glimpse(record)
                 if seen is None:
@@ -99,11 +101,7 @@ class TriageStage:
                     results.append(self._keeper(record, normaliser.session).take(record, seen, triage))
                     continue
                 known = decided_again(seen, record.timestamp)
-                if known is not None and (
-                    referee is None
-                    or not known.audited
-                    or referee.spared_at(record.topic, record.partition, record.offset)
-                ):
+                if known is not None and not (audited and known.audited):
                     again.append((len(results), record, seen, known))
                     results.append(())  # its place
                 elif referee is not None:
@@ -233,12 +231,17 @@ class TriageStage:
         except BudgetSpent as error:
             if error.when_spent != "park" or not triage.parkable or error.retry_after_s < PARK_SECONDS_MIN:
                 raise
-            return Parked(round((self._clock.time() + error.retry_after_s) * 1000), str(error))
+            return self._parked(error.retry_after_s, str(error))
+        except AnswerLater as error:
+            return self._parked(error.again_s, str(error))
         outputs = self._outputs(record, triage, item, triaged)
         if triage.bursts is None:
             return outputs
         due = triage.bursts.due((record.topic, record.partition))
         return (*outputs, *(self._write.signal(signal, None) for signal in due))
+
+    def _parked(self, seconds: float, why: str) -> Parked:
+        return Parked(round((self._clock.time() + min(seconds, PARK_SECONDS_MAX)) * 1000), why)
 
     def _outputs(self, record: Record, triage: Triage, read: Item | Ignored, triaged: Triaged) -> Outs:
         outs = [self._write.decision(record, triaged.decision, read.traceparent)]
@@ -316,9 +319,11 @@ class TriageStage:
 
 def _note_looks(again: Sequence[_Again], normaliser: Normaliser, referee: Referee) -> None:
     """Of what template memory has decided again, what nano is asked about too: that alone is read whole."""
-    for _, record, _, known in again:
-        if known.verdict is None or known.key is not None or not referee.looks_at(record.partition, record.offset):
+    for (_, record, _, known), wanted in zip(again, referee.looks_among([one[1] for one in again]), strict=True):
+        if not wanted or known.verdict is None or known.key is not None:
             continue
+        if not referee.has_looks:
+            return
         try:
             item = normaliser.read(record)
             if isinstance(item, Item):

@@ -49,6 +49,7 @@ LINE_SHAPES_MAX = 4_096  # log lines that differ in digits only, kept with their
 LINE_LAYOUTS_MAX = 16_384  # the same, kept with what is read from where: about 20 MB, at most 60
 LINE_LAYOUT_BYTES_MAX = 1 * KIB  # of such a line; longer ones are read anew each time
 MEMORY_ENTRIES_MAX = 200_000  # exact memory: about 110 MB
+MEMORY_TENANTS_MAX = 1_024  # a stream: whose keys have their beginning hashed: half a megabyte
 SIGNATURE_SHAPES_MAX = 16_384  # a stream, twice: log lines that differ in digits only: about 10 MB
 SIGNATURE_WORDS_MAX = 8_192  # a process: words that tell a status, as `status=500`, and parts of words looked up
 SIGNATURE_CHARS_MAX = 1_000  # a log line with a longer one keeps asking: a dump, not an event
@@ -110,6 +111,7 @@ SHUTDOWN_SECONDS_MAX = 20.0  # SIGTERM to exit; a pod's grace (30 s) is longer
 ATTEMPTS_MAX = 4  # of one record that fails by itself (invalid answers, internal errors); then dead-letters
 PROVIDER_OUTAGE_SECONDS_MAX = 3_600.0  # a record whose calls find no provider this long is a dead letter
 PARK_SECONDS_MIN = 60.0  # what waits less waits in memory: parking costs two writes and two reads
+PARK_SECONDS_MAX = 3_600.0  # then it is looked at and parked again: what is parked behind it may be due before
 HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
 BROKER_ANSWER_SECONDS_MAX = 5.0  # of one request to a broker; then its address is taken for wrong
 TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader
@@ -201,32 +203,43 @@ FLEX_CALL_SECONDS_MAX = 900.0  # one call: the vendor's advice
 FLEX_WAIT_SECONDS_MAX = 3_600.0  # for room in flex, however far the deadline: then the default lane
 LANE_FALLBACK_SECONDS = 120.0  # before its deadline an ask leaves a slow lane: room for a realtime call and its tries
 BATCH_DEADLINE_SECONDS_MIN = 12 * 3_600.0  # jobs take 1 to 20 hours; flex costs the same and is there sooner
-BATCH_CANCEL_SECONDS = 1_800.0  # before its first deadline a job is cancelled, which takes the vendor 10 minutes
+BATCH_LATE_SECONDS = 900.0  # before its deadline at the latest, what no job has answered goes by flex or realtime
+BATCH_CANCEL_SECONDS = 5_400.0  # before its first deadline a job is cancelled, which takes the vendor 10 minutes
 BATCH_FILE_BYTES_MAX = 16 * MIB  # of one job: the vendor takes 200 MB, a worker has to hold it
 BATCH_FILE_REQUESTS_MAX = 10_000  # of one job: the vendor takes 50,000
 BATCH_PENDING_BYTES_MAX = 64 * MIB  # of a provider's requests that are not in a job yet; more are refused for a while
 BATCH_LINGER_SECONDS = 30.0  # until a file that is not full is sent; the vendor takes 2,000 jobs an hour
+BATCH_LINGER_JOBS = 8  # under way, that make it linger for as long again: jobs take hours, and their list is bounded
+BATCH_LINGER_TIMES_MAX = 20  # ten minutes: who asks again has to wait for longer
 BATCH_FILINGS_MAX = 5  # tries to file one job, before its requests wait for the next turn
 BATCH_POLL_SECONDS_MIN = 30.0  # between looks at the jobs, a tenth of the youngest one's age
 BATCH_POLL_SECONDS_MAX = 300.0
-BATCH_STALE_SECONDS = 5.0  # what is unknown is looked for anew when the last look is older
-BATCH_AGAIN_SECONDS_MIN = 90.0  # until somebody asks again for an answer: by then its request is in a job
-BATCH_AGAIN_SECONDS_MAX = 1_800.0
+BATCH_STALE_SECONDS = 20.0  # what is unknown is looked for anew when the last look is older; before filing always
+BATCH_AGAIN_SECONDS_MIN = 90.0  # until somebody asks again for an answer, beside the linger: by then it is in a job
+BATCH_AGAIN_SECONDS_MAX = 3_600.0
 BATCH_ORPHAN_SECONDS = 300.0  # a file that no job was made of by then belongs to a worker that is gone
 BATCH_ADOPT_SECONDS = 600.0  # an ended job that its worker has not entered in the ledger by then, another one enters
 BATCH_ENTRIES_MAX = 500  # spend records at once, of a job that ended: they have to be written too
 BATCH_ENTRIES_SECONDS = 0.05  # until the next ones
 BATCH_FILES_SECONDS = 3 * 86_400.0  # files at the provider expire by themselves; a worker away for longer pays anew
-BATCH_JOBS_MAX = 500  # known at once, the oldest forgotten first
-BATCH_NAMES_MAX = 1_000_000  # known at once of all jobs: message ids and custom_ids, about 60 MB
-BATCH_FAILED_MAX = 100_000  # requests remembered that came back from a job without an answer, about 20 MB
-BATCH_READ_JOBS_MAX = 8  # whose answers are held; those of others are read again when they are asked for
-BATCH_PAGES_MAX = 20  # of the provider's list of jobs, 100 each, and of its list of files
+BATCH_JOBS_MAX = 1_000  # known at once, the oldest forgotten first; with half as many under way no more are made
+BATCH_NAMES_MAX = 1_000_000  # known at once, of messages and requests, about 60 MB; half as many are under way
+BATCH_FAILED_MAX = 100_000  # names remembered that came back from a job without an answer, about 10 MB
+BATCH_READ_REQUESTS_MAX = 20_000  # whose answers are held, 100 MB at most, or one job's; others are read again
+BATCH_READINGS_MAX = 512  # a stream: answers to requests with their verdicts; others are looked through again
+BATCH_PAID_MAX = 100_000  # a stream: answers that a decision was billed for, so that none is billed to two
+BATCH_PAGES_MAX = 50  # of the provider's list of jobs, 100 each, and of its list of files
 BATCH_ABOUT_CHARS_MAX = 6_000  # of what a request is about: the vendor keeps 16 values of 512 characters beside one
+BATCH_NAME_CHARS_MAX = 32  # of a message of triage's in it, beside what its answer is called
 BATCH_OUTPUT_BYTES_MAX = 256 * MIB  # of one job's answers, read line by line
 
 assert LANE_FALLBACK_SECONDS < FLEX_DEADLINE_SECONDS_MIN < FLEX_CALL_SECONDS_MAX <= FLEX_WAIT_SECONDS_MAX
-assert BATCH_CANCEL_SECONDS + FLEX_DEADLINE_SECONDS_MIN < BATCH_DEADLINE_SECONDS_MIN < BATCH_FILES_SECONDS
+assert PARK_SECONDS_MAX + BATCH_LATE_SECONDS + 600 <= BATCH_CANCEL_SECONDS, "what a cancelled job did is seen in time"
+assert BATCH_CANCEL_SECONDS < BATCH_DEADLINE_SECONDS_MIN < BATCH_FILES_SECONDS
+assert FLEX_DEADLINE_SECONDS_MIN <= BATCH_LATE_SECONDS, "what is late may still go by flex"
+assert BATCH_LINGER_TIMES_MAX * BATCH_LINGER_SECONDS + BATCH_AGAIN_SECONDS_MIN <= PARK_SECONDS_MAX
+assert BATCH_AGAIN_SECONDS_MAX <= PARK_SECONDS_MAX
+assert BATCH_MESSAGES_MAX * (BATCH_NAME_CHARS_MAX + 10) < BATCH_ABOUT_CHARS_MAX, "a full request can be told of"
 assert BATCH_LINGER_SECONDS < BATCH_AGAIN_SECONDS_MIN, "who asks again finds the job"
 assert PARK_SECONDS_MIN <= BATCH_AGAIN_SECONDS_MIN, "what waits for a job is worth parking"
 assert BATCH_FILE_BYTES_MAX <= BATCH_PENDING_BYTES_MAX <= 200_000_000

@@ -74,6 +74,9 @@ class Decision:
     latency_ms: Annotated[float, Field(ge=0, description="From taking the record to the decision")]
     degraded: bool = False
     unproven: bool = False
+    lane: Annotated[Lane | None, Field(description="By which the answer was bought; null where no model was asked")] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

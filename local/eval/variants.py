@@ -138,7 +138,7 @@ class _Batched(_Asking):
         super().__init__(setting)
         nano = Nano(setting.name, setting.stream, setting.model, setting.rng, clock=setting.clock)
         self._batches = Batches(setting.name, setting.stream, nano, setting.clock)
-        self._voting = Voting(self._batches, setting.stream.confidence_min, setting.rng) if votes else None
+        self._voting = Voting(self._batches, setting.stream, setting.rng) if votes else None
 
     async def decide(self, item: Item) -> Decided:
         alone = gives_orders(item.text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from processors.gateway.batch_api import Job
 from processors.gateway.batch_lines import Result, mark_of
-from topics.limits import BATCH_FAILED_MAX, BATCH_JOBS_MAX, BATCH_NAMES_MAX, BATCH_READ_JOBS_MAX
+from topics.limits import BATCH_FAILED_MAX, BATCH_JOBS_MAX, BATCH_NAMES_MAX, BATCH_READ_REQUESTS_MAX
 
 
 @dataclass(slots=True, eq=False)
@@ -24,12 +24,21 @@ class Known:
 
 
 class Index:
-    """The jobs of one installation at one provider. Bounded: the oldest are forgotten first."""
+    """The jobs of one installation at one provider. Bounded: of those that are done with, the oldest are forgotten
+    first."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Known] = {}
         self._results: OrderedDict[str, Mapping[str, Result]] = OrderedDict()  # by job, then by any name in it
-        self._failed: OrderedDict[str, None] = OrderedDict()  # custom_ids
+        self._requests: dict[str, int] = {}  # that each of these jobs had
+        self._failed: OrderedDict[int, None] = OrderedDict()  # marks
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job may be begun, and all of them stay known until their answers were used."""
+        under_way = [known for known in self.jobs.values() if known.job.under_way]
+        names = sum(len(known.marks) for known in under_way)
+        return len(under_way) < BATCH_JOBS_MAX // 2 and names < BATCH_NAMES_MAX // 2
 
     def begun(self, job: Job, marks: Iterable[int]) -> None:
         self.jobs[job.id] = Known(job, frozenset(marks))
@@ -41,14 +50,15 @@ class Index:
         stream = job.metadata.get("stream", "")
         good = [result for result in results if result.answered]
         marks = frozenset(mark_of(stream, name) for result in good for name in (result.custom_id, *result.about))
+        if job.status != "failed":  # before any of it was tried
+            self.fail(known.marks - marks)  # a line that failed does not say what it was about
+            self.fail(mark_of(stream, result.custom_id) for result in results if not result.answered)
         known.job, known.marks, known.read = job, marks, True
-        for result in results:
-            if not result.answered:
-                self.fail(result.custom_id)
         self._results[job.id] = {name: result for result in results for name in (*result.about, result.custom_id)}
         self._results.move_to_end(job.id)
-        while len(self._results) > BATCH_READ_JOBS_MAX:
-            self._results.popitem(last=False)
+        self._requests[job.id] = len(results)
+        while len(self._results) > 1 and sum(self._requests.values()) > BATCH_READ_REQUESTS_MAX:
+            del self._requests[self._results.popitem(last=False)[0]]
         self._bound()
 
     def find(self, mark: int) -> Known | None:
@@ -65,14 +75,15 @@ class Index:
             self._results.move_to_end(job_id)
         return self._results.get(job_id)
 
-    def fail(self, custom_id: str) -> None:
-        """It was tried in a job and came back without an answer."""
-        self._failed[custom_id] = None
+    def fail(self, marks: Iterable[int]) -> None:
+        """These were tried in a job and came back without an answer."""
+        self._failed.update(dict.fromkeys(marks))
         while len(self._failed) > BATCH_FAILED_MAX:
             self._failed.popitem(last=False)
 
-    def failed(self, custom_id: str) -> bool:
-        return custom_id in self._failed
+    def failed(self, marks: Iterable[int]) -> bool:
+        """Whether one of them was."""
+        return any(mark in self._failed for mark in marks)
 
     def keep(self, job_ids: Collection[str]) -> None:
         """Forgets all other jobs."""
@@ -81,8 +92,8 @@ class Index:
 
     def _bound(self) -> None:
         names = sum(len(known.marks) for known in self.jobs.values())
-        oldest = sorted(self.jobs.values(), key=lambda known: known.job.created_s)
-        for known in oldest:
+        order = sorted(self.jobs.values(), key=lambda one: (one.job.under_way, not one.settled, one.job.created_s))
+        for known in order:
             if len(self.jobs) <= BATCH_JOBS_MAX and names <= BATCH_NAMES_MAX:
                 break
             names -= len(known.marks)
@@ -91,3 +102,4 @@ class Index:
     def _forget(self, job_id: str) -> None:
         del self.jobs[job_id]
         self._results.pop(job_id, None)
+        self._requests.pop(job_id, None)

@@ -32,7 +32,6 @@ from processors.clock import Clock
 from processors.errors import (
     AccountError,
     AnswerRefused,
-    ProviderUnavailable,
     RequestRefused,
     SluiceError,
 )
@@ -143,37 +142,36 @@ class BatchLane:
         """The same for the same ask, whoever makes it."""
         return custom_id_of(ask.stream, orjson.dumps(self._bare(ask)), ask.key)
 
-    def failed(self, custom_id: str) -> bool:
-        """Whether it was in a job, as far as this worker knows, and came back without an answer."""
-        return self._index.failed(custom_id)
+    async def submit(self, ask: Ask) -> Waiting | None:
+        """Takes an ask, unless it or one of its messages is here or in a job. None where it has to go by another lane:
+        there is no room, or one of its messages came back from a job without an answer, as far as this worker knows.
 
-    async def submit(self, ask: Ask) -> Waiting:
-        """Takes an ask, unless it or one of its messages is here or in a job. Raises BudgetSpent, ProviderUnavailable
-        where too much waits, or RequestRefused where no job can take it."""
+        Raises BudgetSpent, or RequestRefused where no job can take it.
+        """
         custom_id = self.custom_id(ask)
         names = (custom_id, *ask.about)
         marks = frozenset(mark_of(ask.stream, name) for name in names)
         for mark, name in zip((mark_of(ask.stream, name) for name in names), names, strict=True):
             if (there := self._pending_marks.get(mark)) is not None:
-                return Waiting(custom_id=there, again_s=self._pace.again_s_min)
+                return Waiting(custom_id=there, again_s=self._filed_s)
             if (known := self._index.find(mark)) is not None:
                 return Waiting(custom_id=name, again_s=self._again_s(known.job))
+        if self._index.failed(marks):
+            return None
         route = self._routes[ask.tier]
         request = self._bare(ask) | {"metadata": metadata_of(ask)}
         line = line_of(custom_id, request)
         if len(line) > limits.BATCH_FILE_BYTES_MAX:
             raise RequestRefused(f"a request of {len(line)} bytes is too large for a Batch job: ask about less at once")
-        if self._pending_bytes + len(line) > limits.BATCH_PENDING_BYTES_MAX:
-            raise ProviderUnavailable(
-                f"{self._pending_bytes} bytes wait to be put into a Batch job, the most allowed: try later",
-                retry_after_s=self._pace.linger_s,
-            )
+        if self._pending_bytes + len(line) > limits.BATCH_PENDING_BYTES_MAX or not self._index.has_room:
+            metrics.LANE_FALLBACKS.labels("batch", "no room").inc()
+            return None
         worst = route.prices["batch"].worst_micros(len(line), wire.bound_output(request, "responses"))
         context = Context(tier=ask.tier, stream=ask.stream, tenant=ask.tenant, purpose=ask.purpose)
         reserved = await self._budgets.reserve(context, worst, hold=True)
         if any(mark in self._pending_marks for mark in marks):  # taken meanwhile
             reserved.settle(0)
-            return Waiting(custom_id=custom_id, again_s=self._pace.again_s_min)
+            return Waiting(custom_id=custom_id, again_s=self._filed_s)
         pending = _Pending(
             custom_id=custom_id,
             tier=ask.tier,
@@ -191,7 +189,7 @@ class BatchLane:
         filled = self._pending_bytes // limits.BATCH_FILE_BYTES_MAX > bytes_before // limits.BATCH_FILE_BYTES_MAX
         if filled or len(self._pending) % limits.BATCH_FILE_REQUESTS_MAX in (0, 1):
             self._wake.set()  # for the first one's linger, or as there may be a full file
-        return Waiting(custom_id=custom_id, again_s=self._pace.again_s_min)
+        return Waiting(custom_id=custom_id, again_s=self._filed_s)
 
     async def collect(self, stream: str, name: str) -> Answer | Waiting | None:
         """As `Gateway.collect`."""
@@ -199,9 +197,9 @@ class BatchLane:
         if (custom_id := self._pending_marks.get(mark)) is not None:
             pending = self._pending[custom_id]
             if pending.filing or pending.deadline_s - self._clock.time() > self._pace.cancel_s:
-                return Waiting(custom_id=custom_id, again_s=self._pace.again_s_min)
+                return Waiting(custom_id=custom_id, again_s=self._filed_s)
             self._drop(pending)  # no job was to be had in all this time
-            self._index.fail(custom_id)
+            self._index.fail(pending.marks)
             return None
         known = self._index.find(mark)
         if known is None or known.job.under_way:
@@ -247,10 +245,21 @@ class BatchLane:
     def _pause_s(self) -> float:
         """Until there may be something to do."""
         now_s = self._clock.monotonic()
-        pauses = [pending.since_s + self._pace.linger_s - now_s for pending in self._pending.values()]
+        pauses = [pending.since_s + self._linger_s - now_s for pending in self._pending.values()]
         if self._busy():
             pauses.append(self._next_look_s - now_s)
         return max(0.0, min(pauses, default=self._pace.poll_s_max))
+
+    @property
+    def _linger_s(self) -> float:
+        """Until a file that is not full is sent: the longer the more jobs are under way, so that they stay few."""
+        under_way = sum(known.job.under_way for known in self._index.jobs.values())
+        return self._pace.linger_s * min(1 + under_way / limits.BATCH_LINGER_JOBS, limits.BATCH_LINGER_TIMES_MAX)
+
+    @property
+    def _filed_s(self) -> float:
+        """Until what waits is in a job, where other workers find it, too."""
+        return self._pace.again_s_min + self._linger_s - self._pace.linger_s
 
     async def _woken_or(self, seconds: float) -> None:
         """Until `seconds` are over; sooner where something began to wait that is due before."""
@@ -271,7 +280,7 @@ class BatchLane:
         groups: dict[tuple[Tier, str], list[_Pending]] = {}
         for pending in list(self._pending.values()):
             if pending.deadline_s - self._clock.time() < self._pace.cancel_s:
-                self._index.fail(pending.custom_id)  # whoever asks again is told so, and goes by another lane
+                self._index.fail(pending.marks)  # whoever asks again is told so, and goes by another lane
                 self._drop(pending)
                 continue
             groups.setdefault((pending.tier, pending.stream), []).append(pending)
@@ -286,7 +295,7 @@ class BatchLane:
                     some, size = [], 0
                 some.append(pending)
                 size += len(pending.line)
-            if some and now_s >= some[0].since_s + self._pace.linger_s:
+            if some and now_s >= some[0].since_s + self._linger_s:
                 due.append(some)
         return due
 
@@ -302,7 +311,7 @@ class BatchLane:
         except RequestRefused as error:
             log.error("the provider takes no such Batch job, and its requests go by another lane: %s", error)
             for pending in group:
-                self._index.fail(pending.custom_id)
+                self._index.fail(pending.marks)
                 self._drop(pending)
         finally:
             now_s = self._clock.monotonic()
@@ -421,8 +430,8 @@ class BatchLane:
                     metrics.LANE_JOBS.labels(job.status).inc()
                 if job.status == "failed":
                     log.warning("Batch job %s of stream '%s' failed: %s", job.id, job.metadata.get("stream"), job.why)
-                    for custom_id in () if job.queue_full else self._own.get(job.id, ()):
-                        self._index.fail(custom_id)  # another job would fare no better
+                    if known is not None and not job.queue_full:
+                        self._index.fail(known.marks)  # another job would fare no better
                 await self._read(job)
         self._index.keep({job.id for job in jobs} | self._own.keys())  # a new one may not be in the list yet
         under_way = [job for job in jobs if job.under_way]
@@ -433,11 +442,11 @@ class BatchLane:
         self._next_look_s = self._clock.monotonic() + wait_s
 
     async def _ours(self) -> list[Job]:
-        """The jobs of this installation, the newest first."""
+        """The jobs of this installation: those under way, then the others, the newest first."""
         since_s = self._clock.time() - limits.BATCH_FILES_SECONDS
         mine = {"made_by": _MADE_BY, "scope": self._scope}
         jobs = [job for job in await self._api.jobs(since_s) if mine.items() <= job.metadata.items()]
-        return jobs[: limits.BATCH_JOBS_MAX]
+        return sorted(jobs, key=lambda job: not job.under_way)[: limits.BATCH_JOBS_MAX]
 
     async def _new_inputs(self, jobs: Sequence[Job]) -> dict[str, frozenset[int] | None]:
         """Of jobs under way that were not known, what is in them; None where the input is gone."""
@@ -570,6 +579,7 @@ class BatchLane:
             lane="batch",
             about=result.about,
             note=result.note,
+            sure=reading.sure,
         )
 
     def _tier(self, job: Job) -> Tier:
@@ -582,14 +592,15 @@ class BatchLane:
         again_s = min(max((now_s - job.created_s) / 2, self._pace.again_s_min), self._pace.again_s_max)
         deadline_ms = job.metadata.get("deadline_ms", "")
         if deadline_ms.isdigit():
-            left_s = int(deadline_ms) / 1000 - now_s - self._pace.cancel_s / 2
+            left_s = int(deadline_ms) / 1000 - now_s - limits.PARK_SECONDS_MAX - limits.BATCH_LATE_SECONDS
             again_s = max(self._pace.again_s_min, min(again_s, left_s))
         return again_s
 
     def _bare(self, ask: Ask) -> Json:
         """The request without what does not change its answer."""
         route = self._routes[ask.tier]
-        request = wire.write(ask, route.model, "responses", route.server.dialect.vendor, "batch")
+        vendor = route.server.dialect.vendor
+        request = wire.write(ask, route.model, "responses", vendor, "batch", logprobs=route.logprobs)
         return adapt(request, route.server.dialect)
 
     def _drop(self, pending: _Pending) -> None:

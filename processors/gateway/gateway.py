@@ -171,33 +171,40 @@ class Gateway:
         """
         lane = self._batch_lane(ask.tier) if ask.model is None else None  # a job is of the tier's model
         if lane is not None:
-            custom_id = lane.custom_id(ask)
-            for name in (*ask.about, custom_id):
-                match await lane.collect(ask.stream, name):
-                    case Waiting() as waiting if not _urgent(ask):
-                        return waiting
-                    case Waiting():
-                        metrics.LANE_FALLBACKS.labels("batch", "deadline").inc()
-                        return await self.ask(ask)
-                    case Answer() as answer:
-                        return answer
-            if lane_of(ask.deadline_s, self._routes[ask.tier].lanes) == "batch" and not lane.failed(custom_id):
-                return await lane.submit(ask)
+            for name in (*ask.about, lane.custom_id(ask)):
+                found = await self.collect(ask.tier, ask.stream, name, deadline_s=ask.deadline_s or 0.0)
+                if found is not None:
+                    return found
+            if self.lane(ask.tier, ask.deadline_s) == "batch" and (waiting := await lane.submit(ask)) is not None:
+                return waiting
         return await self.ask(ask)
 
-    async def submit(self, ask: Ask) -> Waiting:
-        """Puts an ask into the batch lane, unless it is there. Raises as `ask`, of what is told before it is sent."""
+    def lane(self, tier: Tier, deadline_s: float | None) -> Lane:
+        """The cheapest that meets the deadline, of those that the tier's server has."""
+        return lane_of(deadline_s, self._routes[tier].lanes)
+
+    async def submit(self, ask: Ask) -> Waiting | None:
+        """Puts an ask into the batch lane, unless it or one of its messages is there. None where it has to be asked by
+        another lane: there is no room, or a job has given no answer to it. Raises as `ask`, of what is told before it
+        is sent."""
         if ask.model is not None:
             raise RequestRefused(f"a Batch job is of its tier's model: ask for '{ask.model}' by `ask`")
         return await self._batch_lane_of(ask.tier).submit(ask)
 
-    async def collect(self, tier: Tier, stream: str, name: str) -> Answer | Waiting | None:
-        """What became of an ask in the batch lane. `name`: its custom_id, or a message id that it is about.
+    async def collect(
+        self, tier: Tier, stream: str, name: str, *, deadline_s: float = math.inf
+    ) -> Answer | Waiting | None:
+        """What became of an ask in the batch lane. `name`: its custom_id, or a message that it is about.
 
-        None where nobody works at it: it is not known, or its job ended without it. Raises AnswerRefused where that is
-        the answer, and as `ask` where the provider cannot be asked.
+        None where nobody works at it, because it is not known or its job ended without it; or where a job's answer can
+        no longer be waited for. Raises AnswerRefused where that is the answer, and as `ask` where the provider cannot
+        be asked.
         """
-        return await self._batch_lane_of(tier).collect(stream, name)
+        found = await self._batch_lane_of(tier).collect(stream, name)
+        if isinstance(found, Waiting) and deadline_s < limits.PARK_SECONDS_MAX + limits.BATCH_LATE_SECONDS:
+            metrics.LANE_FALLBACKS.labels("batch", "deadline").inc()
+            return None
+        return found
 
     def _batch_lane(self, tier: Tier) -> BatchLane | None:
         """Of the tier's server; it begins to work when it is first asked for. None where the server has none."""
@@ -382,11 +389,6 @@ def _scope(policy: Policy, env: Mapping[str, str]) -> str:
     with suppress(ConfigurationError):  # without brokers, as in `sluice try`, any name does
         brokers = resolve(brokers, env, "kafka.bootstrap_servers")
     return scope_of(brokers, policy.kafka.prefix)
-
-
-def _urgent(ask: Ask) -> bool:
-    """Whether a Batch job's answer can no longer be waited for."""
-    return (ask.deadline_s or 0.0) < limits.FLEX_DEADLINE_SECONDS_MIN
 
 
 def _checked(reply: Reply, api: Api, schema: Mapping[str, Any], server: Server, dialect: Dialect) -> Reply | None:

@@ -11,8 +11,10 @@ import pytest
 from local.standin import Fault, StandIn, StandInSettings
 from processors.asking import Answer, Waiting
 from processors.errors import BudgetSpent, ConfigurationError
+from processors.gateway import batch_index
 from tests.contract.batching import DAY_S, QUICK, answered, batching, jobs, line
 from tests.unit.gateway.provider import budgeted, gateway
+from topics import limits
 from topics.messages import Spend
 
 AT_ONCE = StandInSettings(latency_scale=0)
@@ -42,6 +44,7 @@ async def test_it_is_found_by_any_message_that_it_is_about() -> None:
     async with StandIn(AT_ONCE) as standin, batching(standin, []) as models:
         asked = line(1, about=about, note="control 17 C")
         waiting = await models.submit(asked)
+        assert waiting is not None
         assert isinstance(await models.collect("nano", "logs", "logs.in/0/7"), Waiting)
         answer = await answered(models, asked)
         for name in (waiting.custom_id, "logs.in/0/0", "logs.in/0/29"):
@@ -91,6 +94,55 @@ async def test_failed_lines_cost_nothing_and_go_by_flex(status: int) -> None:
         answers = await asyncio.gather(*(answered(models, line(number)) for number in range(10)))
     assert sorted(answer.lane for answer in answers) == ["batch"] * 7 + ["flex"] * 3
     assert sum(spend.lane == "batch" and (spend.status, spend.usd_micros) == (status, 0) for spend in spends) == 3
+
+
+async def test_what_a_job_was_about_and_did_not_answer_goes_into_no_other() -> None:
+    async with StandIn(AT_ONCE) as standin, batching(standin, []) as models:
+        standin.fault(Fault(kind="batch_line_error", count=1, status=400))
+        await models.submit(line(1, key=None, about={"a": "1", "b": "2"}))
+        async with asyncio.timeout(20):
+            while isinstance(await models.collect("nano", "logs", "b"), Waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        assert await models.collect("nano", "logs", "b") is None
+        assert await models.submit(line(2, key=None, about={"b": "1", "c": "2"})) is None
+        assert isinstance(await models.submit(line(3, key=None, about={"c": "1"})), Waiting)
+
+
+async def test_where_too_much_is_under_way_it_goes_by_flex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that would be forgotten before their answers are used would be paid twice."""
+    monkeypatch.setattr(batch_index, "BATCH_JOBS_MAX", 2)
+    async with StandIn(replace(SLOW, flex_unavailable=0)) as standin, batching(standin, []) as models:
+        assert isinstance(await models.later(line(1)), Waiting)
+        async with asyncio.timeout(20):
+            while not jobs(standin):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)  # for the answer about the job
+        got = await models.later(line(2))
+        assert isinstance(await models.later(line(1)), Waiting)
+    assert isinstance(got, Answer)
+    assert got.lane == "flex"
+
+
+async def test_the_more_jobs_are_under_way_the_longer_requests_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "BATCH_LINGER_JOBS", 1)
+    async with StandIn(SLOW) as standin, batching(standin, []) as models:
+        first = await models.submit(line(1))
+        async with asyncio.timeout(20):
+            while not jobs(standin):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.1)  # for the answer about the job
+        second = await models.submit(line(2))
+    assert first is not None
+    assert second is not None
+    assert second.again_s - first.again_s == pytest.approx(QUICK.linger_s), "who asks again finds it in a job"
+
+
+async def test_an_answer_that_cannot_be_waited_for_is_none() -> None:
+    late_s = limits.PARK_SECONDS_MAX + limits.BATCH_LATE_SECONDS
+    async with StandIn(SLOW) as standin, batching(standin, []) as models:
+        await models.submit(line(1, about={"a": "1"}))
+        assert isinstance(await models.collect("nano", "logs", "a", deadline_s=late_s), Waiting)
+        assert await models.collect("nano", "logs", "a", deadline_s=late_s - 1) is None
 
 
 async def test_a_job_that_fails_before_it_begins_is_made_anew() -> None:

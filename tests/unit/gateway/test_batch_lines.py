@@ -19,7 +19,6 @@ from processors.gateway.batch_lines import (
     scope_of,
 )
 from tests.unit.gateway.provider import ask, response
-from topics import limits
 
 words = st.text(max_size=20)
 
@@ -118,11 +117,48 @@ def test_jobs_and_answers_that_are_known_have_an_end(monkeypatch: pytest.MonkeyP
     assert set(index.jobs) == {f"batch_{number}" for number in range(16, 20)}  # eight names in four jobs
     assert index.find(mark_of("logs", "3/0")) is None
     assert index.find(mark_of("logs", "19/1")) is not None
-    for number in range(limits.BATCH_READ_JOBS_MAX + 1):
+    monkeypatch.setattr("processors.gateway.batch_index.BATCH_READ_REQUESTS_MAX", 5)
+    for number in range(6):
         index.ended(job(number + 100, "completed"), [failed(f"c{number}")])
     assert index.results("batch_100") is None
-    assert index.failed("c0")
+    index.ended(job(200, "completed"), [failed(f"d{number}") for number in range(9)])
+    assert index.results("batch_200") is not None, "one job's are held however many they are"
+    assert index.results("batch_105") is None
+    assert index.failed([mark_of("logs", "c0")])
     assert not index.holds([mark_of("logs", "c0")])
+
+
+def test_what_has_ended_is_forgotten_before_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processors.gateway.batch_index.BATCH_JOBS_MAX", 2)
+    index = Index()
+    index.begun(job(1), [mark_of("logs", "a")])
+    for number in range(2, 5):
+        index.ended(job(number, "completed"), [])
+    assert set(index.jobs) == {"batch_1", "batch_4"}
+
+
+def test_what_a_job_was_about_and_did_not_answer_has_failed() -> None:
+    """The line of a request that failed tells its custom_id, and not what it was about."""
+    index = Index()
+    index.begun(job(1), [mark_of("logs", name) for name in ("c0", "a", "b")])
+    index.ended(job(1, "completed"), [failed("c0")])
+    assert index.failed([mark_of("logs", "b")])
+    assert not index.failed([mark_of("logs", "x")])
+
+
+def test_no_job_is_begun_that_would_not_stay_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("processors.gateway.batch_index.BATCH_JOBS_MAX", 8)
+    monkeypatch.setattr("processors.gateway.batch_index.BATCH_NAMES_MAX", 8)
+    index = Index()
+    index.begun(job(1), range(3))
+    assert index.has_room
+    index.begun(job(2), range(3, 4))
+    assert not index.has_room, "half of the names are under way"
+    index.ended(job(1, "completed"), [])
+    assert index.has_room
+    for number in range(3, 6):
+        index.begun(job(number), [])
+    assert not index.has_room, "half of the jobs are under way"
 
 
 def failed(custom_id: str) -> Result:

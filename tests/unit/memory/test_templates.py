@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from local.drive import Fed
-from processors.items import Item
+from processors.items import Glimpse, Item
 from processors.normalise.normaliser import normaliser_for
 from processors.remembered import Erased, Erasures, Remembered
 from processors.template_counts import Counts, Experience
@@ -142,7 +142,7 @@ def test_an_entry_ends_by_the_streams_own_time() -> None:
     assert memory.propose(line("disk 2 is full", at_ms=6 * DAY_MS)) is not None
     late = line("disk 2 is full", at_ms=8 * DAY_MS)
     assert memory.propose(late) is None
-    assert memory.known("acme", "disk 2 is full", late.source.timestamp_ms) is None
+    assert memory.known(late, late.source.timestamp_ms) is None
     memory.learn(late, verdict("routine"))  # the old answers say nothing beside it
     memory.learn(late, verdict("routine"))
     memory.learn(late, verdict("routine"))
@@ -185,7 +185,7 @@ def test_the_free_path_finds_what_an_item_has_taught(form: str) -> None:
     other = Fed("syslog", 0, 9, 1_800_000_000_000, None, (form % 42).encode())
     glimpse = normaliser.glimpse(other)
     assert glimpse is not None
-    entry = memory.known(glimpse.tenant, glimpse.layout.stable(glimpse.line), other.timestamp)
+    entry = memory.known(glimpse, other.timestamp)
     assert entry is not None
     assert entry.verdict.label == "alert"
 
@@ -193,13 +193,50 @@ def test_the_free_path_finds_what_an_item_has_taught(form: str) -> None:
 def test_the_entry_of_the_free_path_carries_verdict_and_score() -> None:
     memory = templates()
     learn(memory, [(f"disk {n} is full", "alert") for n in range(9)])
-    entry = memory.known("acme", "disk 123 is full", 1_800_000_000_000)
+    entry = memory.known(line("disk 123 is full"), 1_800_000_000_000)
     proposal = memory.propose(line("disk 9 is full"))
     assert entry is not None
     assert proposal is not None
     assert (entry.verdict, entry.score) == (proposal.verdict, proposal.score)
     learn(memory, [("disk 5 is full", "alert")])
-    assert memory.known("acme", "disk 1 is full", 1_800_000_000_000).verdict is entry.verdict  # type: ignore[union-attr]
+    assert memory.known(line("disk 1 is full"), 1_800_000_000_000).verdict is entry.verdict  # type: ignore[union-attr]
+
+
+def glimpsed(text: str, tenant: bytes = b"acme") -> Glimpse:
+    record = Fed("syslog", 0, 0, 1_800_000_000_000, None, text.encode(), (("tenant", tenant),))
+    glimpse = normaliser_for("logs", stream()).glimpse(record)
+    assert glimpse is not None
+    return glimpse
+
+
+def test_lines_of_one_layout_that_tell_different_statuses_are_told_apart() -> None:
+    memory = templates()
+    for status, label in ((200, "routine"), (500, "alert")):
+        learn(memory, [(f"the request {n} has status={status}", label) for n in range(3)])
+    for _ in range(2):
+        for status, label in ((200, "routine"), (500, "alert")):
+            entry = memory.known(glimpsed(f"the request 9 has status={status}"), 1_800_000_000_000)
+            assert entry is not None
+            assert entry.verdict.label == label
+        assert memory.known(glimpsed("the request 9 has status=404"), 1_800_000_000_000) is None
+
+
+def test_a_layout_that_was_seen_before_finds_no_others_entry_and_none_that_is_forgotten_or_old() -> None:
+    memory, now_ms = templates(), 1_800_000_000_000
+    learn(memory, [(f"disk {n} of this rack is full", "alert") for n in range(3)])
+    for _ in range(2):
+        entry = memory.known(glimpsed("disk 7 of this rack is full"), now_ms)
+        assert entry is not None
+        assert memory.known(glimpsed("disk 7 of this rack is full", tenant=b"umbrella"), now_ms) is None
+        assert (
+            memory.known(glimpsed("disk 7 of this rack is full"), entry.event_ms + limits.MEMORY_AGE_MS_MAX + 1) is None
+        )
+    memory.forget(entry.digest)
+    assert memory.known(glimpsed("disk 7 of this rack is full"), now_ms) is None
+    learn(memory, [(f"disk {n} of this rack is full", "routine") for n in range(3)])
+    anew = memory.known(glimpsed("disk 7 of this rack is full"), now_ms)
+    assert anew is not None
+    assert anew.verdict.label == "routine"
 
 
 # --- names ----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from local.demo import policy as demo_policy
 from local.drive import Fed
 from local.samples import Sample, generate
 from processors.asking import Answer, Ask
-from processors.errors import BudgetSpent
+from processors.errors import AnswerLater, BudgetSpent
 from processors.items import Ignored, Item
 from processors.memory import Keys, Memory
 from processors.metrics import DECIDED, DECISION_SECONDS
@@ -26,6 +26,7 @@ from streams.stages import TriageStage
 from tests.fakes import FakeNano, ManualClock
 from topics import codec
 from topics.catalog import Names
+from topics.limits import PARK_SECONDS_MAX
 from topics.messages import Decision, Parked, Rejected, Verdict
 from topics.records import Out, Record
 
@@ -132,7 +133,7 @@ def test_every_sample_is_decided_again_as_it_was_decided_first(
             pipeline.memory.put(pipeline.keys.key(item.tenant, item.memory_text), verdict(label))
     pipeline.stage.forget("in", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.triage, "again", lambda *_: None)
+        patch.setattr(pipeline.triage, "recogniser", lambda: lambda *_: None)
         first = pipeline.take(*records)
     pipeline.stage.forget("in", 0)
     free = Counting(pipeline.triage.free)
@@ -265,6 +266,28 @@ async def test_with_a_spent_budget_that_parks_what_needs_a_model_is_parked_and_t
     assert isinstance(parked, Parked)
     assert began + 1_800 <= parked.until_ms / 1000 <= began + 1_802
     await triage.close()
+
+
+@pytest.mark.parametrize(
+    ("told", "parked_s"),
+    [
+        (AnswerLater(90.0), 90.0),
+        (BudgetSpent("spent", retry_after_s=80_000, when_spent="park"), PARK_SECONDS_MAX),
+    ],
+)
+async def test_what_waits_is_parked_for_an_hour_at_most(
+    monkeypatch: pytest.MonkeyPatch, told: Exception, parked_s: float
+) -> None:
+    """What is parked behind it may be due before."""
+    pipeline = Pipeline()
+
+    async def ask(_: Item) -> None:
+        raise told
+
+    monkeypatch.setattr(pipeline.triage, "ask", ask)
+    (later,) = pipeline.stage.take([fed("<14>Nov 17 09:28:07 web-1 app[1]: never seen")])
+    assert callable(later)
+    assert await later() == Parked(round((pipeline.clock.time() + parked_s) * 1000), str(told))
 
 
 async def test_what_keeps_its_order_is_never_parked_but_waits() -> None:

@@ -152,6 +152,8 @@ async def test_the_coin_of_a_look_falls_the_same_again_and_says_nothing_about_th
     looked = {offset for offset in range(20_000) if subject.referee.looks_at(0, offset)}
     assert looked == {offset for offset in range(20_000) if subject.referee.looks_at(0, offset)}
     audited = {offset for offset in range(20_000) if not subject.referee.spared_at("syslog", 0, offset)}
+    records = [Fed("syslog", 0, offset, 0, None, None) for offset in range(20_000)]
+    assert subject.referee.looks_among(records) == [record.offset in looked for record in records]
     assert len(looked & audited) == pytest.approx(len(looked) * 0.1, abs=4 * (len(looked) * 0.09) ** 0.5)
 
 

@@ -1,5 +1,7 @@
 """Exact memory: what is forgotten first, and what makes two texts the same."""
 
+import hashlib
+
 from processors.memory import Keys, Memory
 from topics.messages import Verdict
 
@@ -31,6 +33,21 @@ def test_an_answer_holds_for_one_tenant_stream_policy_and_model():
         for text in ("a", "b")
     }
     assert len(keys) == 32
+
+
+def test_a_key_is_the_same_in_every_process_and_version():
+    """Workers tell each other of answers by these keys."""
+    scope = hashlib.blake2b(b'["logs","1","nano"]').digest()
+    keys = Keys("logs", "1", "nano")
+    for tenant, text in (
+        ("acme", "a line"),
+        ("", ""),
+        ("\udcff", "\udc80 of bytes that are no text"),
+        ("acme", "ä" * 500),
+    ):
+        told = f"{len(tenant)}:{tenant}{text}".encode(errors="surrogatepass")
+        assert keys.key(tenant, text) == hashlib.blake2b(told, digest_size=32, key=scope).digest()
+        assert keys.key(tenant, text) == keys.key(tenant, text)
 
 
 def test_a_tenant_cannot_reach_into_the_text():

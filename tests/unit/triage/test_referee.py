@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from local.drive import Fed
 from processors.errors import AnswerRefused
 from processors.items import Item
 from processors.policy import Policy
@@ -207,6 +208,9 @@ def test_the_coin_falls_as_often_as_it_should_and_the_same_for_a_record(probabil
     assert referee is not None
     referee.adopt(Standing(audit_probability=probability))
     sides = [referee.spared_at("syslog", offset % 8, offset) for offset in range(40_000)]
+    records = [Fed("syslog", offset % 8, offset, 0, None, None) for offset in range(40_000)]
+    assert referee.audits_among(records) == [not spared for spared in sides], "together as one by one"
+    assert referee.audits_among(records[::8]) == [not spared for spared in sides[::8]], "one partition, with gaps"
     assert sides == [referee.spared_at("syslog", offset % 8, offset) for offset in range(40_000)]
     audited = Counter(sides)[False] / len(sides)
     assert audited == pytest.approx(probability, rel=0.15)

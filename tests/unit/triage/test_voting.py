@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -35,11 +36,11 @@ class Asked:
 
     def __init__(self, saves: float, model: FakeNano | None = None) -> None:
         self.model, self.clock = model or FakeNano(), ManualClock()
-        logs = stream()
+        logs = stream(deadline="2s", confidence_min=0.0)
         nano = Nano("logs", logs, self.model, random.Random(3), clock=self.clock)
         self.batches = Batches("logs", logs, nano, self.clock)
         self.batches.controller.alone_share = saves
-        self.voting = Voting(self.batches, 0.0, random.Random(3))
+        self.voting = Voting(self.batches, logs, random.Random(3))
 
     async def again(self, *company: str) -> Answered:
         """The answer about a message that `company` came before."""
@@ -88,6 +89,15 @@ async def test_what_its_text_may_have_dictated_is_not_asked_again():
     suspect = Answered(FIRST.verdict, FIRST.bill, suspect=True)
     assert await asked.voting.more(item("doubtful"), suspect) == suspect
     assert asked.calls == []
+
+
+async def test_a_vote_that_would_be_late_is_not_asked_for():
+    asked = Asked(saves=0.3)
+    slow = replace(FIRST, seconds=1.1)  # of two; a vote takes as long
+    assert (await asked.voting.more(item("doubtful"), slow)).bill == FIRST.bill
+    assert asked.calls == []
+    await asked.voting.more(item("doubtful"), replace(FIRST, seconds=0.9))
+    assert len(asked.calls) == 1
 
 
 async def test_where_nobody_can_be_asked_the_first_answer_stands():
