@@ -50,13 +50,12 @@ def refused(result: Result) -> str:
 
 
 def certified(rules: Policy, *versions: str) -> StreamQuality:
-    """`versions`, one after the other certified by audits of the last thirty hours."""
+    """`versions`, certified by audits of the last thirty hours."""
     now_ms = round(time.time() * 1000)
     judged = StreamQuality("logs", QUALITY_WANTED, rules.streams["logs"].version)
-    for at, version in enumerate(versions):
-        for number in range(3_000):
-            at_ms = now_ms - 30 * HOUR_MS + number * 30 * HOUR_MS // 3_000
-            judged.fold(audit(3_000 * at + number, rules, version=version, at_ms=at_ms))
+    for number in range(3_000):
+        one = audit(number, rules, at_ms=now_ms - 30 * HOUR_MS + number * 30 * HOUR_MS // 3_000)
+        judged.fold(replace(one, shadows=tuple(replace(one.shadows[0], version=version) for version in versions)))
     return judged
 
 
