@@ -22,6 +22,13 @@ def test_the_hash_is_of_the_values_not_of_the_wording(tmp_path: Path) -> None:
     assert load_profile(changed(tmp_path, "nano = 0.06", "nano = 0.07")).hash != load_profile().hash
 
 
+def test_the_steady_profile_is_another() -> None:
+    steady = load_profile(Path(__file__).parents[3] / "bench" / "errors" / "steady.toml")
+    assert steady.name == "steady"
+    assert steady.persistent > load_profile().persistent
+    assert steady.tiers["nano"] < load_profile().tiers["nano"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
