@@ -24,6 +24,17 @@ _ORDERS = re.compile(
 )
 
 
+# One of these is in each text that it finds; to look for them costs a fraction, and most log lines have none
+_WORDS = (
+    *("ignore", "disregard", "forget", "override", "label", "classify", "mark", "categori", "tag", "message", "sluice"),
+    *("system", "you", "instruction", '"items"', '"answers"', "im_start", "im_end", "endoftext"),
+)
+
+
 def gives_orders(text: str) -> bool:
     """Whether `text` speaks to the model rather than to its reader."""
+    if text.isascii():  # elsewhere letters have capitals that `lower` does not know
+        small = text.lower()
+        if not any(word in small for word in _WORDS):
+            return False
     return _ORDERS.search(text) is not None

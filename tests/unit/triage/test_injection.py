@@ -1,8 +1,10 @@
 """Which texts travel alone."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from processors.injection import gives_orders
+from processors.injection import _ORDERS, gives_orders
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,8 @@ def test_orders(text):
 )
 def test_ordinary_texts(text):
     assert not gives_orders(text)
+
+
+@given(st.from_regex(_ORDERS, alphabet=st.characters(codec="ascii")) | st.from_regex(_ORDERS))
+def test_no_order_is_overlooked(text):
+    assert gives_orders(text)
