@@ -172,7 +172,8 @@ class Batches:
         self._sizes.observe(len(questions))
         questions.sort(key=lambda question: not question.again)
         items, again = [question.item for question in questions], sum(question.again for question in questions)
-        control_alone = self._controlled_alone and not questions[0].suspect
+        # What was answered before has passed a control, in a batch that it would have spoilt
+        control_alone = self._controlled_alone and not (questions[0].suspect or questions[0].again)
         try:
             reply = await self._nano.call(items, again=again, control_alone=control_alone)
         except (AccountError, AnswerLater, ProviderUnavailable):

@@ -9,7 +9,8 @@ where 15% of messages are urgent a quarter of what is called urgent is not, and 
 so, with errors that correlate (FACTS, "A stand-in whose errors are like a model's"), batches of 16 lose 2.0 points of
 accuracy and 5.0 of F1 beside calls about one message. Second votes for an eighth of the answers by confidence alone
 leave 0.9 and 2.4 of them; by both 0.1 and 0.6; asked alone, they win 0.3 and 0.4. With ten labels and batches of 32, a
-fifth leaves 0.8 of 2.6 points, two fifths 0.4. Weights that are learned from the votes did worse than these two: there
+fifth leaves 0.8 of 2.6 points, two fifths 0.4. Where one label is common, less than half of the answers are doubtful at
+all, and votes for the others change nothing. Weights that are learned from the votes did worse than these two: there
 are too few. Majorities of three gain next to nothing, so a third vote is for what would climb alone: a vote costs a
 share of one batch, an escalation a hundred.
 
@@ -36,6 +37,7 @@ _FORGETS = 0.995  # a vote: the last two hundred or so count
 _STEPS = 1_000  # that doubts are told apart by
 _FADES_AFTER = 2_000  # answers; then all that came before counts half
 _SURE_MAX = 0.9995  # of log-odds: no single vote counts for more
+_SURE_ENOUGH = 3.0  # log-odds of being right, about: above it, votes hardly change anything
 _RARE_MIN = 0.01  # of answers with one label: what is rarer is as doubtful
 
 
@@ -101,7 +103,8 @@ class _Doubt:
         self._came = 0
 
     def of_share(self, vote: Verdict, share: float) -> bool:
-        """Whether it is of that share; it counts from now on. Of equals at the border as many are drawn as belong."""
+        """Whether it is of that share, and doubtful at all; it counts from now on. Of equals at the border as many are
+        drawn as belong."""
         self._came += 1
         if self._came % _FADES_AFTER == 0:
             self._counts = [count / 2 for count in self._counts]
@@ -113,6 +116,8 @@ class _Doubt:
         self._said[vote.label] += 1
         self._counts[step] += 1
         self._total += 1
+        if right >= _SURE_ENOUGH:
+            return False
         room = share * self._total - sum(self._counts[:step])
         return room > 0 and self._rng.random() * self._counts[step] < room
 

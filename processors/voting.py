@@ -32,13 +32,10 @@ class Voting:
         if first.suspect:  # what its text may have dictated does not get better by repeating it
             return first
         votes, bill, seconds = [first.verdict], first.bill, first.seconds
-        saves = self._batches.controller.alone_share if first.bill.batch_size > 1 else 0.0
-        alone = saves < REVOTE_ALONE_BELOW
-        price = 1 / (1 - saves) if alone else 1.0  # of a vote, in first answers
-        share = (REVOTE_ALONE_SHARE if alone else REVOTE_SHARE) * saves / price
-        ask = functools.partial(self._batches.put, alone=True)
-        if not alone:
-            ask = functools.partial(put or self._batches.put, again=True)
+        alone, price, share = self._terms(first)
+        ask = functools.partial(self._batches.put if alone or put is None else put, again=True)
+        if alone:
+            ask = functools.partial(ask, alone=True)
         while self._revote.wanted(votes, price * first.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
             if seconds + first.seconds > self._deadline_s:
                 break  # a vote takes about as long as the first did
@@ -54,3 +51,13 @@ class Voting:
             if last.suspect:
                 return Answered(first.verdict, bill, suspect=True)
         return Answered(self._revote.settle(votes), bill)
+
+    def _terms(self, first: Answered) -> tuple[bool, float, float]:
+        """Whether further votes are asked alone, what one costs in first answers, and the share of these, at most, that
+        get one for being doubtful."""
+        saves = self._batches.controller.alone_share
+        if first.bill.batch_size <= 1:
+            return True, 1.0, 0.0
+        if saves < REVOTE_ALONE_BELOW:
+            return True, 1 / (1 - saves), REVOTE_ALONE_SHARE * (1 - saves)
+        return False, 1.0, REVOTE_SHARE * saves

@@ -36,6 +36,7 @@ from processors.voting import Voting
 from topics.limits import STUDENT_LESSONS_MIN
 from topics.messages import Decision, Means, Tier, Verdict
 
+_EXPIRY_MS = 100 * 86_400_000  # of a stream with so many messages a second, though it ends within a minute
 _WINDOWS = 240  # in a source: a proof needs QUALITY_WINDOWS_MIN of them, a tenth
 
 
@@ -267,6 +268,7 @@ class _Gated:
             self._stream.version,
             audit_min=self._stream.audit_min,
             spread=Spread(window_messages=max(1, setting.messages // _WINDOWS)),
+            expiry_ms=_EXPIRY_MS,
         )
         self._lessons: list[Example] = []
         self._next = STUDENT_LESSONS_MIN

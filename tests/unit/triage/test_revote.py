@@ -1,6 +1,7 @@
 """When another vote is worth its price, and what votes say together."""
 
 import random
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -40,30 +41,39 @@ def test_a_vote_has_to_save_more_than_it_costs(confidence, vote_usd_micros, esca
     assert revote.wanted([vote(confidence=confidence)], vote_usd_micros, escalation_usd_micros) is wanted
 
 
+def wanted(revote: Revote, confidences: Iterable[float], share: float = 0.3) -> list[bool]:
+    """Which of these answers get a second vote, of a stream with two labels that are as common."""
+    votes = [vote("ab"[number % 2], confidence) for number, confidence in enumerate(confidences)]
+    return [revote.wanted([one], VOTE, 0, share=share) for one in votes]
+
+
 def test_the_least_sure_share_gets_a_second_vote():
     revote = Revote(0.0, random.Random(1))
     sure = [number / 1_000 for number in range(500, 1_000)]
     random.Random(2).shuffle(sure)
-    for confidence in sure * 4:
-        revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)
-    voted = [confidence for confidence in sure if revote.wanted([vote(confidence=confidence)], VOTE, 0, share=0.3)]
+    wanted(revote, sure * 4)
+    voted = [confidence for confidence, again in zip(sure, wanted(revote, sure), strict=True) if again]
     assert max(voted) < 0.66
     assert {confidence for confidence in sure if confidence < 0.64} <= set(voted)
 
 
 def test_of_equally_sure_answers_as_many_as_the_share_says():
-    revote = Revote(0.0, random.Random(1))
-    voted = [revote.wanted([vote(confidence=0.99)], VOTE, 0, share=0.3) for _ in range(4_000)]
+    voted = wanted(Revote(0.0, random.Random(1)), [0.99] * 4_000)
     assert 500 < sum(voted[2_000:]) < 700
 
 
 def test_what_was_long_ago_says_little_of_what_is_least_sure():
     revote = Revote(0.0, random.Random(1))
-    for _ in range(5_000):
-        revote.wanted([vote(confidence=0.4)], VOTE, 0, share=0.3)
-    for _ in range(20_000):
-        revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3)
-    assert sum(revote.wanted([vote(confidence=0.9)], VOTE, 0, share=0.3) for _ in range(1_000)) > 200
+    wanted(revote, [0.4] * 5_000)
+    wanted(revote, [0.9] * 20_000)
+    assert sum(wanted(revote, [0.9] * 1_000)) > 200
+
+
+def test_what_is_not_doubtful_at_all_has_one_vote():
+    revote = Revote(0.0, random.Random(1))
+    assert sum(wanted(revote, [0.999] * 2_000, share=1.0)) < 50, "but for the first, of which nothing is known"
+    common = [revote.wanted([vote("a", 0.99)], VOTE, 0, share=1.0) for _ in range(4_000)]
+    assert not any(common[2_000:])
 
 
 def test_of_equally_sure_answers_those_with_a_rare_label():
