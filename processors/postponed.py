@@ -6,16 +6,16 @@ request. What no job has answered in time, or not with a verdict, is asked as if
 """
 
 import logging
+import math
 import random
 from collections.abc import Sequence
-from typing import Literal
 
 from processors.answers import NoVerdict
 from processors.asking import Answer, Jobs, Model, Waiting
 from processors.batches import Batches
 from processors.cache import Cache
 from processors.clock import Clock
-from processors.errors import AnswerLater, AnswerRefused, RequestRefused
+from processors.errors import AnswerLater, AnswerRefused, ProviderUnavailable, RequestRefused
 from processors.items import Item
 from processors.memory import Key, Keys
 from processors.metrics import ASKED_AGAIN
@@ -24,15 +24,19 @@ from processors.policy import Stream
 from processors.questions import FREE, Answered, Bill
 from processors.sharing import Sharing
 from topics.limits import (
+    BATCH_AGAIN_SECONDS_MIN,
     BATCH_DEADLINE_SECONDS_MIN,
     BATCH_LATE_SECONDS,
     BATCH_NAME_CHARS_MAX,
     BATCH_PAID_MAX,
     BATCH_READINGS_MAX,
+    PARK_SECONDS_MAX,
 )
 from topics.messages import Verdict
 
 log = logging.getLogger("sluice.triage")
+
+_TOLD_SECONDS = 60.0
 
 
 def postpones(stream: Stream, jobs: Jobs | None) -> bool:
@@ -67,26 +71,33 @@ class Postponed:
         rng: random.Random,
     ) -> None:
         self._name = name
-        self._now = batches
+        self._clock = clock
+        self._alone = Sharing(batches, alone=True)
         self._jobs = jobs
         self._nano = _ByJob(name, stream, model, rng, jobs, keys, clock)
         self._batches = Batches(name, stream, self._nano, clock)
         self._batches.controller = batches.controller  # what one learns of sizes and bills serves both
         self._sharing = Sharing(self._batches)
         self._readings: Cache[str, dict[str, Verdict | NoVerdict]] = Cache(BATCH_READINGS_MAX)  # by call
-        self._paid: Cache[str, Literal[True]] = Cache(BATCH_PAID_MAX)  # names whose share a decision has
+        self._paid: Cache[str, str] = Cache(BATCH_PAID_MAX)  # by name, the message whose decision has its share
+        self._told_s = -math.inf  # when it was last told that jobs cannot be looked at
 
     async def answer(self, key: Key, item: Item) -> tuple[Answered, bool] | None:
-        """As Sharing.answer; None where it has to be asked now. Raises AnswerLater where a job works at it."""
+        """As Sharing.answer; None where it has to be asked now. Raises AnswerLater where a job works at it, or may."""
         name, left_s = _name(key), self._nano.left_s(item)
         try:
             found = await self._jobs.collect("nano", self._name, name, deadline_s=left_s)
         except AnswerRefused:  # one message may have spoilt it for all
             ASKED_AGAIN.labels(self._name, "refused").inc()
-            return await self._now.put(item, alone=True).answer(), True
+            return await self._alone.answer(key, item)
+        except (ProviderUnavailable, RequestRefused) as error:  # other lanes may be well
+            self._tell(error)
+            if left_s < PARK_SECONDS_MAX + BATCH_LATE_SECONDS:
+                return None
+            raise AnswerLater(BATCH_AGAIN_SECONDS_MIN) from error
         match found:
             case Answer():
-                return await self._answered(name, item, found)
+                return await self._answered(key, item, found)
             case Waiting():
                 raise AnswerLater(found.again_s)
         return await self._sharing.answer(key, item) if self._nano.by_job(left_s) else None
@@ -94,7 +105,7 @@ class Postponed:
     async def close(self) -> None:
         await self._batches.close()
 
-    async def _answered(self, name: str, item: Item, answer: Answer) -> tuple[Answered, bool] | None:
+    async def _answered(self, key: Key, item: Item, answer: Answer) -> tuple[Answered, bool] | None:
         verdicts = self._readings.get(answer.call_id)
         if verdicts is None:
             try:
@@ -103,21 +114,27 @@ class Postponed:
                 log.warning("stream %s: a Batch job's answer to %s cannot be read", self._name, item.id, exc_info=True)
                 return None
             self._readings.put(answer.call_id, verdicts)
-        size, own = len(answer.about), self._paid.get(name) is None
-        bill = FREE
+        name, size, bill = _name(key), len(answer.about), FREE
+        own = self._paid.get(name) in (None, item.id)  # its own again, where it was let go before it was decided
         if own:
+            self._paid.put(name, item.id)
             bill = Bill(size, answer.tokens.share(size), round(answer.cost_usd_micros / size, 3), answer.lane)
         verdict = verdicts[name]
         if isinstance(verdict, Verdict):
-            answered = Answered(verdict, bill)
-        else:
-            ASKED_AGAIN.labels(self._name, verdict.why).inc()
-            question = self._now.put(item, alone=True)
-            question.suspect = verdict.why == "sentinel"
-            question.charge(bill.tokens, bill.cost_usd_micros)
-            answered, own = await question.answer(), True
-        self._paid.put(name, True)
-        return answered, own
+            return Answered(verdict, bill), own
+        ASKED_AGAIN.labels(self._name, verdict.why).inc()
+        alone, asked = await self._alone.answer(key, item)
+        if asked:
+            cost = round(bill.cost_usd_micros + alone.bill.cost_usd_micros, 3)
+            bill = Bill(1, bill.tokens + alone.bill.tokens, cost, alone.bill.lane)
+        return Answered(alone.verdict, bill, alone.suspect or verdict.why == "sentinel"), own or asked
+
+    def _tell(self, error: Exception) -> None:
+        """Once a minute, not of each message."""
+        now_s = self._clock.monotonic()
+        if now_s - self._told_s >= _TOLD_SECONDS:
+            self._told_s = now_s
+            log.warning("stream %s: Batch jobs cannot be looked at: %s", self._name, error)
 
     def _read(self, answer: Answer) -> dict[str, Verdict | NoVerdict]:
         reply = self._nano.reply(answer)
@@ -143,8 +160,9 @@ class _ByJob(Nano):
         return min(self._deadline_s, item.source.timestamp_ms / 1000 + self._deadline_s - self._time())
 
     def by_job(self, left_s: float) -> bool:
-        """Whether there is time for a job."""
-        return self._jobs.lane("nano", left_s) == "batch"
+        """Whether there is time for a job, or was within the last hour: no message is as young as its stream's
+        deadline."""
+        return self._jobs.lane("nano", left_s + PARK_SECONDS_MAX) == "batch"
 
     async def call(self, items: Sequence[Item], *, again: int = 0, control_alone: bool = False) -> Reply:
         """Raises AnswerLater once the request waits for a job. Where no job takes it, it is a call as any."""

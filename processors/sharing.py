@@ -8,10 +8,11 @@ from processors.questions import Answered, Question
 
 
 class Sharing:
-    """The questions of one stream that are being asked, by memory key."""
+    """The questions of one stream that are being asked, by memory key. `alone`: without company."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Batches, *, alone: bool = False) -> None:
         self._batches = batches
+        self._alone = alone
         self._asked: dict[Key, Question] = {}
 
     async def answer(self, key: Key, item: Item) -> tuple[Answered, bool]:
@@ -32,7 +33,7 @@ class Sharing:
     def _question(self, key: Key, item: Item) -> Question:
         question = self._asked.get(key)
         if question is None or not question.joinable:
-            question = self._asked[key] = self._batches.put(item, alone=False)
+            question = self._asked[key] = self._batches.put(item, alone=self._alone)
         return question
 
     async def _wait(self, key: Key, question: Question) -> Answered:

@@ -110,7 +110,7 @@ class Triage:
         if patient and jobs is not None:
             self._postponed = Postponed(name, stream, model, jobs, self._batches, self._keys, clock=clock, rng=rng)
         self._sharing = Sharing(self._batches)
-        self._voting = Voting(self._batches, stream, rng)
+        self._voting = Voting(self._batches, asked_now, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
         self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for

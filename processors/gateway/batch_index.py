@@ -32,6 +32,7 @@ class Index:
         self._results: OrderedDict[str, Mapping[str, Result]] = OrderedDict()  # by job, then by any name in it
         self._requests: dict[str, int] = {}  # that each of these jobs had
         self._failed: OrderedDict[int, None] = OrderedDict()  # marks
+        self._let_go: set[str] = set()  # jobs that ended and were forgotten, as long as the provider lists them
 
     @property
     def has_room(self) -> bool:
@@ -89,6 +90,12 @@ class Index:
         """Forgets all other jobs."""
         for job_id in self.jobs.keys() - job_ids:
             self._forget(job_id)
+        self._let_go.intersection_update(job_ids)
+
+    def wants(self, job: Job) -> bool:
+        """Whether a job that ended has to be read."""
+        known = self.jobs.get(job.id)
+        return job.id not in self._let_go if known is None else not known.read
 
     def _bound(self) -> None:
         names = sum(len(known.marks) for known in self.jobs.values())
@@ -98,6 +105,8 @@ class Index:
                 break
             names -= len(known.marks)
             self._forget(known.job.id)
+            if not known.job.under_way:  # read again, it would push out another
+                self._let_go.add(known.job.id)
 
     def _forget(self, job_id: str) -> None:
         del self.jobs[job_id]

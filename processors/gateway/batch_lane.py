@@ -418,14 +418,14 @@ class BatchLane:
         if None in inputs.values():  # deleted since by who has settled the job: it has ended
             jobs = await self._ours()
             inputs = await self._new_inputs(jobs)
-        for job in jobs:
+        for job in reversed(jobs):  # those that ended last are read last, and held longest
             known = self._index.jobs.get(job.id)
             if job.under_way:
                 if known is None:
                     self._index.begun(job, inputs.get(job.id) or ())
                 else:
                     known.job = job
-            elif known is None or not known.read:
+            elif self._index.wants(job):
                 if known is not None:
                     metrics.LANE_JOBS.labels(job.status).inc()
                 if job.status == "failed":
@@ -467,8 +467,9 @@ class BatchLane:
         """Of a job that ended, by every name; read again where they are not held any more."""
         if (held := self._index.results(job.id)) is None:
             async with self._looking:
-                await self._read(job)
-            held = self._index.results(job.id)
+                if (held := self._index.results(job.id)) is None:  # nobody has read it meanwhile
+                    await self._read(job)
+                    held = self._index.results(job.id)
         return held or {}
 
     async def _read(self, job: Job) -> None:

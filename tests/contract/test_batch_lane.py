@@ -262,3 +262,42 @@ async def test_a_server_without_a_batch_api_says_what_to_write() -> None:
         assert isinstance(await models.later(line(1)), Answer)
         with pytest.raises(ConfigurationError, match=r"providers\.openai\.lanes"):
             await models.submit(line(1))
+
+
+def counting(lane: Any) -> list[str]:
+    """The files that are downloaded from now on."""
+    read: list[str] = []
+    lines = lane._api.lines
+
+    async def counted(file_id: str, *rest: Any) -> Any:
+        read.append(file_id)
+        return await lines(file_id, *rest)
+
+    lane._api.lines = counted
+    return read
+
+
+async def test_answers_that_are_not_held_are_downloaded_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch_index, "BATCH_READ_REQUESTS_MAX", 1)
+    async with StandIn(AT_ONCE) as standin, batching(standin, []) as gateway:
+        await answered(gateway, line(1, key=None, about={f"a{n}": str(n) for n in range(8)}))
+        await answered(gateway, line(2, key=None, about={"b": "1"}))
+        read = counting(gateway._batch_lane_of("nano"))
+        found = await asyncio.gather(*(gateway.collect("nano", "logs", f"a{n}") for n in range(8)))
+        assert all(isinstance(each, Answer) for each in found)
+        assert len(read) == 1
+
+
+async def test_jobs_that_are_forgotten_because_there_are_too_many_are_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batch_index, "BATCH_NAMES_MAX", 12)
+    async with StandIn(AT_ONCE) as standin, batching(standin, []) as gateway:
+        for number in range(6):
+            await answered(gateway, line(number, key=None, about={f"{number}-{n}": str(n) for n in range(3)}))
+        lane = gateway._batch_lane_of("nano")
+        read = counting(lane)
+        for _ in range(3):
+            await lane._look()
+        assert read == []
+        assert isinstance(await gateway.collect("nano", "logs", "5-0"), Answer), "the newest is known"

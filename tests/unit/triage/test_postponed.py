@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from processors.asking import Answer, Ask, Jobs, Waiting
-from processors.errors import AnswerInvalid, AnswerLater, AnswerRefused, BudgetSpent, RequestRefused
+from processors.errors import (
+    AnswerInvalid,
+    AnswerLater,
+    AnswerRefused,
+    BudgetSpent,
+    ProviderUnavailable,
+    RequestRefused,
+)
 from processors.gateway.lanes import lane_of
 from processors.memory import Memory
 from processors.policy import Policy
@@ -35,6 +42,7 @@ class FakeJobs:
         self.asks: list[Ask] = []
         self.room = True
         self.refused: Exception | None = None
+        self.away: Exception | None = None  # nobody can look at the jobs
         self._answers: dict[str, Answer | Exception | None] = {}  # by name; None: not yet
 
     def lane(self, tier: Tier, deadline_s: float | None) -> Lane:
@@ -55,6 +63,8 @@ class FakeJobs:
         self, tier: Tier, stream: str, name: str, *, deadline_s: float = math.inf
     ) -> Answer | Waiting | None:
         assert (tier, stream) == ("nano", "logs")
+        if self.away is not None:
+            raise self.away
         if name not in self._answers:
             return None
         answer = self._answers[name]
@@ -152,6 +162,61 @@ async def test_the_least_sure_answers_of_a_job_get_a_second_vote_at_once() -> No
     assert "alert 1" in {text for call in jobs.nano.texts()[1:] for text in call}
     assert (unsure.lane, unsure.label) == ("batch", "alert")
     assert unsure.cost_usd_micros > 600 / 4
+
+
+async def test_a_deadline_of_twelve_hours_is_enough_for_a_job() -> None:
+    jobs = FakeJobs(FakeNano(told))
+    worker = Worker(jobs, deadline="12h")
+    await worker.clock.advance(60.0)  # the records are a minute old
+    assert all(isinstance(result, AnswerLater) for result in await worker.take("alert 1", "noise 2"))
+    assert len(jobs.asks) == 1
+
+
+async def test_copies_of_a_text_whose_job_failed_its_control_are_asked_about_once() -> None:
+    led = FakeNano(told, spoil=lambda items, _: items if len(items) == 1 else [i | {"label": "noise"} for i in items])
+    jobs = FakeJobs(led)
+    worker = Worker(jobs)
+    await worker.take("alert 1", "alert 2", "alert 3", "alert 4")
+    await jobs.end()
+    copies = [asyncio.create_task(worker.triage.ask(item("alert 1", offset=number))) for number in range(50)]
+    await worker.clock.advance(limits.BATCH_LINGER_SECONDS_MAX)
+    decisions = [(await copy).decision for copy in copies]
+    assert led.texts()[1:] == [["alert 1"]]
+    assert {decision.label for decision in decisions} == {"alert"}
+    assert sum(decision.cost_usd_micros for decision in decisions) == pytest.approx(600 / 4 + 600)
+    assert worker.triage.free(item("alert 1")) is None, "an answer that a text may have dictated is not kept"
+
+
+@pytest.mark.parametrize("error", [ProviderUnavailable("GET /batches: 503"), RequestRefused("GET /batches: 403")])
+async def test_where_jobs_cannot_be_looked_at_a_message_waits_as_long_as_it_may(error: Exception) -> None:
+    jobs = FakeJobs(FakeNano(told))
+    worker = Worker(jobs)
+    await worker.take("alert 1")
+    jobs.away = error
+    assert all(isinstance(result, AnswerLater) for result in await worker.take("alert 1"))
+    assert jobs.nano.asks == []
+    await worker.clock.advance(23.5 * 3_600)
+    (late,) = decided(await worker.take("alert 1"))
+    assert (late.label, late.lane) == ("alert", "realtime")
+
+
+async def test_a_record_that_is_let_go_in_its_second_vote_has_its_bill_all_the_same() -> None:
+    nano = FakeNano(lambda text: told(text) | {"confidence": 0.55 if text == "alert 1" else 0.95})
+    jobs = FakeJobs(nano)
+    worker = Worker(jobs)
+    texts = ["alert 1", "routine 2", "noise 3", "alert 4"]
+    await worker.take(*texts)
+    await jobs.end()
+    nano.free.clear()
+    voting = asyncio.create_task(worker.triage.ask(item("alert 1")))
+    await worker.clock.advance(limits.BATCH_LINGER_SECONDS_MAX)
+    assert not voting.done()
+    voting.cancel()
+    await settle()
+    nano.free.set()
+    (again,) = decided(await worker.take("alert 1"))
+    assert (again.decided_by, again.lane) == ("nano", "batch")
+    assert again.cost_usd_micros >= 600 / 4
 
 
 async def test_companions_are_drawn_and_read_in_random_order() -> None:
