@@ -175,7 +175,7 @@ REPLAY_SILENCE_SECONDS_MAX = 30.0  # without an answer from the broker
 # --- models --------------------------------------------------------------------------------------
 BATCH_MESSAGES_MAX = 32  # beyond it errors grow and little is saved (BatchPrompt; FACTS "batches")
 REVOTE_SHARE = 0.6  # of what company saves, as a share of a call's price: so much may second votes cost
-REVOTE_ALONE_SHARE = 0.22  # of what first answers cost, where second votes are asked alone: they help more
+REVOTE_ALONE_SHARE = 0.18  # of what first answers cost, where second votes are asked alone: they help more
 REVOTE_ALONE_BELOW = 0.55  # they are, where company saves less
 BATCH_INPUT_CHARS_MAX = 48_000  # of all messages in one call: bounds latency and what one failed call wastes
 BATCH_LINGER_SECONDS_MAX = 10.0  # at one message a second that is ten a call; shutdown does not wait for longer
