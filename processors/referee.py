@@ -513,9 +513,9 @@ class Referee:
 
     @property
     def _on_trial(self) -> Sequence[str]:
-        """The newest student, and before it the one that it follows: its trial would never end if each new student
-        ended it. Without students memory alone."""
-        return ["", *self._students][-2:] if self._students else [""]
+        """Memory alone, and the two newest students: a trial would never end if each new student ended that of the one
+        before it."""
+        return ["", *[*self._students][-2:]]
 
     def _answering(self) -> str | None:
         """The certified student, "" for memory alone. None where nothing is certified, or what is is not here."""

@@ -7,9 +7,10 @@ are told apart by a number that is part of what memory knows them by.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from processors.cache import Cache
+from processors.items import Item
 from topics.limits import SESSION_KINDS_MAX, SESSION_VOTES_MAX, SESSION_VOTES_MIN
 
 
@@ -20,6 +21,31 @@ class _Kind:
     turns: int = 0
     labels: dict[int, str] = field(default_factory=dict)  # by the vote's number
 
+    def next(self) -> int:
+        """Whose turn it is: one of those that are missing, or, where none is, one that said what most of them did."""
+        wanted = SESSION_VOTES_MIN
+        if len(self.labels) >= wanted and len(set(self.labels.values())) > 1:
+            wanted = SESSION_VOTES_MAX
+        missing = [number for number in range(wanted) if number not in self.labels]
+        if not missing:
+            ((most, _),) = Counter(self.labels.values()).most_common(1)
+            return next(number for number, label in self.labels.items() if label == most)
+        self.turns += 1
+        return missing[self.turns % len(missing)]
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One session's. `item`: the session as triage is asked about it; memory knows it by the vote's number, too."""
+
+    item: Item
+    _kind: _Kind
+    _number: int
+
+    def told(self, label: str) -> None:
+        """What was said. The last answer is the vote: of those before it memory was not sure enough."""
+        self._kind.labels[self._number] = label
+
 
 class Votes:
     """One a stream and version of its policy."""
@@ -27,25 +53,13 @@ class Votes:
     def __init__(self) -> None:
         self._kinds: Cache[tuple[str, str], _Kind] = Cache(SESSION_KINDS_MAX)
 
-    def number(self, tenant: str, memory_text: str) -> int:
-        """Whose vote the next session of its kind is asked for, or which it takes. While votes are on their way,
-        others wait for the same."""
-        kind = self._kinds.get((tenant, memory_text))
+    def of(self, session: Item) -> Vote:
+        """The vote that is asked for with this session, or that it takes. While votes are on their way, others wait
+        for the same."""
+        name = session.tenant, session.memory_text
+        kind = self._kinds.get(name)
         if kind is None:
             kind = _Kind()
-            self._kinds.put((tenant, memory_text), kind)
-        wanted = SESSION_VOTES_MIN
-        if len(kind.labels) >= wanted and len(set(kind.labels.values())) > 1:
-            wanted = SESSION_VOTES_MAX
-        missing = [number for number in range(wanted) if number not in kind.labels]
-        if not missing:
-            ((label, _),) = Counter(kind.labels.values()).most_common(1)
-            return next(number for number, said in kind.labels.items() if said == label)
-        kind.turns += 1
-        return missing[kind.turns % len(missing)]
-
-    def told(self, tenant: str, memory_text: str, number: int, label: str) -> None:
-        """What was said at that number. The last answer is the vote: of those before it memory was not sure enough."""
-        kind = self._kinds.get((tenant, memory_text))
-        if kind is not None:
-            kind.labels[number] = label
+            self._kinds.put(name, kind)
+        number = kind.next()
+        return Vote(replace(session, memory_text=f"{session.memory_text}{number}"), kind, number)

@@ -92,13 +92,12 @@ class SessionKeeper:
         session = ended.session
         gathering, triage = self._gatherings.pop(session.name)
         try:
-            votes, kind = self._votes(triage), session_item(session)
-            number = votes.number(kind.tenant, kind.memory_text)
-            item = replace(kind, memory_text=f"{kind.memory_text}{number}")
+            vote = self._votes(triage).of(session_item(session))
+            item = vote.item
             triaged = triage.free(item)
             free = None if triaged is None else Together(self._written(ended, item, triage, triaged))
             if triaged is not None:
-                votes.told(kind.tenant, kind.memory_text, number, triaged.decision.label)
+                vote.told(triaged.decision.label)
         except Exception as error:  # one session's: those before it must not be judged twice
             log.exception("the session '%s' of stream %s is rejected", session.name[1], session.opened.stream)
             rejected = Rejected("internal", f"{type(error).__name__}: {error}")
@@ -107,7 +106,7 @@ class SessionKeeper:
 
         async def ask() -> Together:
             answered = await triage.ask(item)
-            votes.told(kind.tenant, kind.memory_text, number, answered.decision.label)
+            vote.told(answered.decision.label)
             return Together(self._written(ended, item, triage, answered))
 
         gathering.close(ask if free is None else free, len(session.lines))

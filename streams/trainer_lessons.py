@@ -89,7 +89,8 @@ class Lessons:
 
 class Course:
     """When a stream is taught anew: once there is as much to learn as its newest student learned from, since each
-    version has to prove itself anew; or as much as is kept at all."""
+    version has to prove itself anew. Once as much is known as is kept at all, another learns no more than it did, only
+    something newer: then no student ends the trial of the one before it, which takes a day however many labels come."""
 
     def __init__(self, taught: int = 0) -> None:
         """`taught`: labels that were known when the newest student was taught; 0 without one."""
@@ -101,11 +102,14 @@ class Course:
     def known(self) -> int:
         return self.taught + self.new
 
-    def due(self, now_s: float, *, revoked: bool) -> bool:
-        """`revoked`: what was certified is no longer, and what has come since may tell why."""
+    def due(self, now_s: float, *, revoked: bool, on_trial: bool = False) -> bool:
+        """`revoked`: what was certified is no longer, and what has come since may tell why. `on_trial`: the newest
+        version may yet be certified."""
         wanted = limits.STUDENT_LESSONS_MIN
         if not revoked:
             wanted = max(wanted, min(self.taught, limits.STUDENT_LESSONS_MAX))
+            if on_trial and self.taught >= limits.STUDENT_LESSONS_MAX:
+                return False
         return self.new >= wanted and now_s >= self._not_before_s
 
     def begin(self, now_s: float) -> None:

@@ -98,6 +98,10 @@ class _Learning:
             self.course = Course(newest.labels)
             self.since = {AUDITS: newest.audits, LESSONS: newest.lessons, FEEDBACK: newest.feedback}
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is to be taught."""
+        return self.course.due(now_s, revoked=self.revoked, on_trial=self.judged.on_trial)
+
     def learn(self, topic: Topic, offset: int, is_new: bool) -> None:
         if is_new and offset >= self.since[topic]:
             self.course.new += 1
@@ -326,8 +330,8 @@ class Term:
             if self._streams.get(learning.name) is learning:  # else its policy has changed meanwhile
                 outs = self._taught(learning, kept, task, now_s)
         if self._training is None and not self._ends:
-            due = (each for each in self._streams.values() if each.course.due(now_s, revoked=each.revoked))
-            if (ready := next((each for each in due if each.lessons.labels > 1), None)) is not None:
+            due = (each for each in self._streams.values() if each.is_due(now_s) and each.lessons.labels > 1)
+            if (ready := next(due, None)) is not None:
                 self._teach(ready, positions, now_s)
         return outs
 

@@ -27,6 +27,7 @@ from processors.proposers import Chain
 from processors.quality.admission import Spread
 from processors.quality.state import StreamQuality
 from processors.referee import Referee
+from processors.session_votes import Votes
 from processors.student.lessons import Example, student_text
 from processors.student.proposer import StudentProposer
 from processors.student.training import train
@@ -269,6 +270,7 @@ class _Gated:
             audit_min=self._stream.audit_min,
             spread=Spread(window_messages=max(1, setting.messages // _WINDOWS)),
             expiry_ms=_EXPIRY_MS,
+            trial_ms=0,
         )
         self._lessons: list[Example] = []
         self._next = STUDENT_LESSONS_MIN
@@ -277,7 +279,8 @@ class _Gated:
     @property
     def admitted(self) -> bool:
         standing = self._referee.standing
-        return standing.free_version is not None or standing.batch_certified
+        certified = standing.free_version is not None or standing.batch_certified
+        return certified and not self._quality.on_trial
 
     @property
     def proof(self) -> str:
@@ -330,6 +333,34 @@ class _Gated:
         await self._triage.close()
 
 
+class _BySession:
+    """Asks about sessions as a worker does (processors/session_votes.py)."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+        self._votes = Votes()
+
+    @property
+    def admitted(self) -> bool:
+        return self._running.admitted
+
+    @property
+    def proof(self) -> str:
+        return self._running.proof
+
+    async def decide(self, item: Item) -> Decided:
+        if item.session is None:
+            return await self._running.decide(item)
+        vote = self._votes.of(item)
+        decided = await self._running.decide(vote.item)
+        if decided.label is not None:
+            vote.told(decided.label)
+        return decided
+
+    async def close(self) -> None:
+        await self._running.close()
+
+
 class _Unhurried:
     """A model that is asked with time enough for the cheap lanes."""
 
@@ -354,6 +385,11 @@ def _verdict(decision: Decision) -> Verdict:
     )
 
 
+def _remembering(start: Callable[[Setting], Running]) -> Callable[[Setting], Running]:
+    """What has a memory, and so votes about sessions."""
+    return lambda setting: _BySession(start(setting))
+
+
 def plain(tier: Tier) -> Callable[[Setting], Running]:
     """One plain call a message to `tier`."""
     return lambda setting: _Plainly(setting, tier)
@@ -369,11 +405,11 @@ LADDER: tuple[Variant, ...] = (
     SESSIONS,
     Variant(name="nano, batched", start=partial(_Batched, votes=False)),
     Variant(name="+ second votes", start=partial(_Batched, votes=True)),
-    Variant(name="+ exact memory", start=_Triaged),
-    Variant(name="+ template, near memory", start=_Recalling),
-    Variant(name="+ student", start=_Taught),
-    Variant(name="+ student, cheap lanes", start=_Taught, lanes=True),
-    Variant(name="+ gate", start=_Gated, proves=True),
-    Variant(name="+ gate, cheap lanes", start=_Gated, proves=True, lanes=True),
+    Variant(name="+ exact memory", start=_remembering(_Triaged)),
+    Variant(name="+ template, near memory", start=_remembering(_Recalling)),
+    Variant(name="+ student", start=_remembering(_Taught)),
+    Variant(name="+ student, cheap lanes", start=_remembering(_Taught), lanes=True),
+    Variant(name="+ gate", start=_remembering(_Gated), proves=True),
+    Variant(name="+ gate, cheap lanes", start=_remembering(_Gated), proves=True, lanes=True),
 )
 """In the table's order."""

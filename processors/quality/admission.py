@@ -105,11 +105,20 @@ class Trial:
     futile: str = ""  # why it was given up
     ended: str = ""  # why the certificate of the trial before this one ended
     sizes: dict[int, Sized] = field(default_factory=dict)  # of its batches, by the power of two
+    judged_ms: int = 0  # when an audit last had its answer
+    came: float = 0.0  # messages of the stream when its thresholds were fixed, as the audits have it
+    knows: float = 1.0  # of those since, the share that it had an answer for
 
     @property
     def level(self) -> Level | None:
         """The widest that is certified."""
         return self.levels[self.certified - 1] if self.certified else None
+
+    @property
+    def answers(self) -> float:
+        """The share of the stream's messages that its certificate covers, about. A memory may be certified for all it
+        knows, and know little."""
+        return self.level.coverage * self.knows if self.level else 0.0
 
     def size_max(self, epsilon: float, alpha: float) -> int | None:
         """The largest batch it may travel in: below every size that disagrees, at 1 - `alpha`, in more than `epsilon`;
@@ -151,6 +160,7 @@ class Admission:
         self.trials: dict[str, Trial] = {}  # by version, the newest last
         self.count = count
         self.events: list[tuple[int, str]] = []  # since they were taken: epoch milliseconds, words
+        self._came = 0.0  # messages of the stream, as its audits have it
         self._epsilon = epsilon
         self._delta = delta
         self._coverages = tuple(coverages)
@@ -188,7 +198,7 @@ class Admission:
     def freeze(self, version: str, at_ms: int, scores: Sequence[float] = (), pinned: str | None = None) -> Trial:
         """A trial begins. `scores`: of answers that will not certify it, for its thresholds; else its first audits
         give them."""
-        trial = Trial(version, self._next(), at_ms, scores=[])
+        trial = Trial(version, self._next(), at_ms, scores=[], came=self._came)
         if self._coverages == WHOLE:
             trial.levels = [Level(1.0, 0.0)]
         elif len(scores) >= QUALITY_BURN_IN_AUDITS:
@@ -197,19 +207,26 @@ class Admission:
         self._forget(pinned)
         return trial
 
+    def passed(self, messages: float) -> None:
+        """So many of the stream, whoever answered them."""
+        self._came += messages
+
     def judge(self, version: str, score: float, drawn: Drawn, *, may_certify: bool, pinned: str | None = None) -> None:
         """What `version` would have said about an audited message. A version that is not known begins a trial."""
         trial = self.trials.get(version)
         if trial is None:
             trial = self.freeze(version, drawn.at_ms, pinned=pinned)
+        trial.judged_ms = max(trial.judged_ms, drawn.at_ms)
         if trial.futile:
             return
         if not trial.levels:
             trial.scores.append(score)
             if len(trial.scores) >= QUALITY_BURN_IN_AUDITS:
                 trial.levels, trial.scores = _levels(trial.scores, self._coverages), []
+                trial.came = self._came
             return
         trial.windows.add(self._spread, drawn.at_ms, drawn.weight, drawn.messages)
+        trial.knows = trial.windows.messages / max(trial.windows.messages, self._came - trial.came)
         self.sized(version, drawn)
         for level in trial.levels:
             if score >= level.score_min:
@@ -247,11 +264,12 @@ class Admission:
                 self._end(trial, at_ms, "no audit came for too long")
 
     def dump(self) -> dict[str, Any]:
-        return {"count": self.count, "trials": [_dump(trial) for trial in self.trials.values()]}
+        return {"count": self.count, "came": self._came, "trials": [_dump(trial) for trial in self.trials.values()]}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Of the same ε, δ and coverages."""
         self.count = int(state["count"])
+        self._came = float(state.get("came", 0.0))
         trials = [_load(each, self._epsilon) for each in state["trials"]]
         self.trials = {trial.version: trial for trial in trials}
 
@@ -300,14 +318,14 @@ class Admission:
     def _end(self, trial: Trial, at_ms: int, why: str) -> None:
         """The certificate ends; the version, with the thresholds that it had, is tried anew on later audits."""
         self.events.append((at_ms, f"{self.rule} {trial.version}: no longer certified, {why}"))
-        again = Trial(trial.version, self._next(), at_ms, scores=[], ended=why)
+        again = Trial(trial.version, self._next(), at_ms, scores=[], ended=why, came=self._came)
         again.levels = [Level(level.coverage, level.score_min) for level in trial.levels]
         self.trials[trial.version] = again  # keeps its place: it is no newer than it was
 
     def _forget(self, pinned: str | None) -> None:
         while len(self.trials) > QUALITY_VERSIONS_MAX:
             old = [trial for trial in self.trials.values() if trial is not self.newest and trial.version != pinned]
-            gone = next((trial for trial in old if not trial.certified), old[0])
+            gone = min(old, key=lambda trial: (trial.certified > 0, trial.judged_ms))
             del self.trials[gone.version]
 
 
@@ -336,6 +354,9 @@ def _dump(trial: Trial) -> dict[str, Any]:
         "watch": None if trial.watch is None else trial.watch.dump(),
         "futile": trial.futile,
         "ended": trial.ended,
+        "judged_ms": trial.judged_ms,
+        "came": trial.came,
+        "knows": trial.knows,
         "sizes": [[size, each.largest, each.evidence.dump()] for size, each in trial.sizes.items()],
     }
 
@@ -354,5 +375,8 @@ def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
         watch=None if state["watch"] is None else DriftWatch(epsilon, state["watch"]),
         futile=state["futile"],
         ended=state["ended"],
+        judged_ms=int(state.get("judged_ms", 0)),
+        came=float(state.get("came", 0.0)),
+        knows=float(state.get("knows", 1.0)),
         sizes={int(size): Sized(int(largest), Evidence.load(counts)) for size, largest, counts in state["sizes"]},
     )

@@ -94,9 +94,11 @@ class StreamQuality:
         audit_min: float = QUALITY_AUDIT_PROBABILITY_MIN,
         spread: Spread | None = None,
         expiry_ms: int = round(QUALITY_EXPIRY_SECONDS * 1000),
+        trial_ms: int = DAY_MS,
     ) -> None:
         """`audit_min`: the least probability of an audit, constant as long as the state lives. `expiry_ms`: without an
-        audit, until a certificate ends."""
+        audit, until a certificate ends. `trial_ms`: in which a trial beside a certificate gets the audits that it
+        takes; 0: every message is audited."""
         if not 0 < audit_min <= 1:
             raise ValueError(f"audits with probability {audit_min}: it has to be above 0 and at most 1")
         self.stream = stream
@@ -109,6 +111,7 @@ class StreamQuality:
         self._delta = round(1 - quality.confidence, 12)  # 0.05, not a binary digit more
         self._audit_min = audit_min
         self._expiry_ms = expiry_ms
+        self._trial_ms = trial_ms
         self._running = Running(audit_min)
         self._share = 1.0 if quality.reference == "nano" else 0.5
         self._admissions: dict[RuleName, Admission] = {
@@ -152,6 +155,8 @@ class StreamQuality:
         if audit.reference_again is not None:
             self.note_self(audit.reference_again == audit.reference_label)
         self._count(audit)
+        for admission in self._admissions.values():
+            admission.passed(1 / audit.probability)
         weights = {rule: min(1.0, self._floors[rule].at(at_ms) / audit.probability) for rule in _RULES}
         watched: list[tuple[RuleName, str | None, Drawn]] = []
         for shadow in audit.shadows:
@@ -436,23 +441,27 @@ class StreamQuality:
         """The least that keeps certificates alive and lets trials end, in steps of two so that weights are few."""
         since_ms = max(self._first_ms, (self._clock_ms // DAY_MS - _TRAFFIC_DAYS + 1) * DAY_MS)
         elapsed_ms = max(self._clock_ms - since_ms, _HOUR_MS)
-        level = None if free is None else free.level
-        coverage = 1.0 if level is None else level.coverage
-        answers = sum(self._traffic.values()) / elapsed_ms * self._expiry_ms * coverage
-        audits = QUALITY_TRIAL_AUDITS if self._on_trial else QUALITY_AUDITS_PER_EXPIRY
+        share = 1.0 if free is None else free.answers
+        audits, within_ms = QUALITY_AUDITS_PER_EXPIRY, self._expiry_ms
+        if self.on_trial:
+            audits, within_ms = QUALITY_TRIAL_AUDITS, self._trial_ms
+        answers = sum(self._traffic.values()) / elapsed_ms * within_ms * share
         probability = self._audit_min
         while probability < 1 and answers * probability < audits:
             probability *= 2
         return min(probability, 1.0)
 
     @property
-    def _on_trial(self) -> bool:
+    def on_trial(self) -> bool:
         """Whether the newest version of a rule may yet be certified within the time that a good one takes. Its stricter
-        levels take longest, so where one is certified the audits of the others are there."""
-        newest = [admission.newest for admission in self._admissions.values()]
+        levels take longest, so where one is certified the audits of the others are there. More audits of what is
+        answered below tell of a version of `batch` only where batches answer."""
+        tried = [
+            admission.newest for rule, admission in self._admissions.items() if rule == "free" or admission.certified
+        ]
         return self._refused is None and any(
             not trial.certified and not trial.futile and trial.windows.effective < QUALITY_TRIAL_WINDOWS
-            for trial in newest
+            for trial in tried
             if trial is not None
         )
 
@@ -460,7 +469,7 @@ class StreamQuality:
         """The one with the most answers, of such the newest."""
         if self.pinned is not None:
             trials = [trial for trial in trials if trial.version == self.pinned]
-        return max(trials, key=lambda trial: (trial.level.coverage if trial.level else 0.0, trial.number), default=None)
+        return max(trials, key=lambda trial: (trial.answers, trial.number), default=None)
 
     def _answering(self, now_ms: int) -> Trial | None:
         return self._best(self._alive("free", now_ms))
@@ -566,8 +575,10 @@ class StreamQuality:
         e, bound = level.evidence.log_e(self._epsilon), admission.log_bound(trial)
         if trial.certified:
             also = "" if trial.certified == len(trial.levels) else f"; {level.coverage:.0%} is as far as it has come"
+            if admission.rule == "free" and trial.knows < 0.995:
+                also += f"; it has an answer for {trial.knows:.0%} of messages"
             return f"certified: {level.evidence.audits} audits had it, {level.evidence.disagreements} disagreed{also}"
-        if trial not in list(admission.trials.values())[-2:]:  # as the referee asks them in shadow
+        if admission.newest is not None and trial.judged_ms < admission.newest.since_ms:
             return f"{again}newer versions are tried in its place"
         windows, wanted = admission.spread_over(trial)
         if e >= bound and windows < wanted:

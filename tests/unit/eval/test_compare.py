@@ -13,17 +13,19 @@ from click.testing import CliRunner
 from local import pointing
 from local.eval import compare, front, plain, tables
 from local.eval.command import evaluate
-from local.eval.compare import Compared, Terms
+from local.eval.compare import RUNNING_SHARE_MIN, Compared, Terms
 from local.eval.sources import SourceSpec
 from local.eval.variants import LADDER
 from local.eval.virtual import EPOCH_S, LocalGateway, LoopClock, VirtualLoop, service
 from local.standin.settings import StandInSettings
 from local.standin.tokens import count
 from processors.gateway.prices import BUILT_IN
-from processors.policy import Policy
+from processors.policy import Policy, Session
 from streams.settings import Runtime
 from tests.unit.eval.build import source
+from tests.unit.eval.test_views import SPEC, blocks, policy
 from tests.unit.triage.build import item
+from topics.limits import SESSION_VOTES_MAX, SESSION_VOTES_MIN
 from topics.messages import Spend
 
 T = TypeVar("T")
@@ -136,6 +138,26 @@ def test_the_same_seed_gives_the_same_figures_and_another_others(shop: tuple[Pat
     )
     assert first == again
     assert first != other
+
+
+def test_sessions_are_asked_about_as_a_worker_asks_about_them(tmp_path: Path) -> None:
+    """Of one kind, as long as its answers do not suffice for a vote; then memory answers."""
+    file = blocks(tmp_path, [(f"b{number}", 40 * number) for number in range(60)])
+    given = policy(Session(key=r"blk_(\w+)", idle="30s"))
+    found = compare.compare(file, SPEC, given, Terms(rate=0.2), lambda _: None)
+    row = next(row for row in found.rows if row.variant == "+ exact memory")
+    asked = row.decided_by["nano"] * 60
+    assert SESSION_VOTES_MIN <= round(asked) <= SESSION_VOTES_MAX
+    assert row.decided_by["memory"] * 60 + asked == pytest.approx(60)
+
+
+def test_what_a_trial_costs_is_no_part_of_the_running_price(compared: Compared) -> None:
+    """Of so few messages none comes after the trials."""
+    for row in compared.rows:
+        if row.reference is not None:
+            assert (row.admission_usd is None) == (row.admitted_share < RUNNING_SHARE_MIN)
+        else:
+            assert row.admitted_share == 1
 
 
 def test_what_cannot_be_proven_is_said_with_figures(compared: Compared) -> None:

@@ -238,6 +238,56 @@ def test_while_another_version_is_on_trial_audits_are_as_many_as_it_needs() -> N
     assert judge.standing(at_ms).audit_probability == alone
 
 
+def test_a_trial_of_batches_that_answer_nothing_wants_no_audits_of_what_memory_answers() -> None:
+    judge = state()
+    now_ms = prove(judge, hours=24 * 5, hourly=30)
+    alone = judge.standing(now_ms).audit_probability
+    judge.fold(judged(now_ms, shadow(rule="batch", version="b1")))
+    assert not judge.on_trial
+    assert judge.standing(now_ms).audit_probability == alone
+
+
+def test_a_stream_without_times_of_its_own_audits_all_in_a_trial() -> None:
+    judge = state(trial_ms=0)
+    now_ms = prove(judge, hours=24 * 5, hourly=60)
+    assert not judge.on_trial
+    alone = judge.standing(now_ms).audit_probability
+    assert alone == QUALITY_AUDIT_PROBABILITY_MIN
+    judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
+    judge.fold(below(now_ms, probability=alone, shadows=[shadow(version="v2")]))
+    assert judge.on_trial
+    assert judge.standing(now_ms).audit_probability == 1.0
+
+
+def test_who_answers_more_messages_answers_not_who_is_certified_for_all_of_the_few_it_knows() -> None:
+    """As memory beside a student: it has an answer for each fourth message, and is right."""
+    rng = random.Random(3)
+    judge = state()
+    for n in range(60 * 100):
+        score = rng.random()
+        memory = [shadow(False, 1.0, version="memory")] * (n % 4 == 0)
+        student = [shadow(score < 0.5 and rng.random() < 0.1, score, version="student")] * (n > 800)
+        judge.fold(judged(START_MS + n * HOUR_MS // 100, *memory, *student))
+    now_ms = START_MS + 60 * HOUR_MS
+    versions = {each.version: each for each in judge.report(now_ms).versions}
+    assert versions["memory"].certified
+    assert versions["student"].certified
+    assert versions["student"].coverage < versions["memory"].coverage == 1.0
+    assert "25% of messages" in versions["memory"].why
+    assert judge.standing(now_ms).free_version == "student"
+    again = StreamQuality.load(orjson.loads(orjson.dumps(judge.dump())), QUALITY, "p1")
+    assert again.report(now_ms) == judge.report(now_ms)
+
+
+def test_a_trial_that_goes_on_is_not_forgotten_for_those_that_came_after_it() -> None:
+    judge = state()
+    for n in range(3 * QUALITY_VERSIONS_MAX):
+        judge.fold(judged(START_MS + n * MINUTE_MS, shadow(version="memory"), shadow(version=f"s{n}")))
+    versions = [each.version for each in judge.report(START_MS).versions if each.rule == "free"]
+    assert len(versions) == QUALITY_VERSIONS_MAX
+    assert "memory" in versions
+
+
 def test_what_is_not_certified_in_two_days_waits() -> None:
     judge = state()
     now_ms = prove(judge, hours=24 * 5, hourly=30)

@@ -115,6 +115,15 @@ def test_not_before_a_while_has_passed() -> None:
     assert course.due(limits.STUDENT_RETRY_SECONDS, revoked=False)
 
 
+def test_who_knows_all_that_is_kept_is_followed_by_no_other_while_it_is_tried() -> None:
+    young, old = Course(taught=limits.STUDENT_LESSONS_MAX - 1), Course(taught=limits.STUDENT_LESSONS_MAX)
+    young.new = old.new = 10 * limits.STUDENT_LESSONS_MAX
+    assert young.due(0, revoked=False, on_trial=True), "the next one knows much more"
+    assert not old.due(0, revoked=False, on_trial=True)
+    assert old.due(0, revoked=False, on_trial=False)
+    assert old.due(0, revoked=True, on_trial=True), "what was certified is wrong by now"
+
+
 def test_after_a_revocation_a_little_is_enough() -> None:
     course = Course(taught=20_000)
     course.new = limits.STUDENT_LESSONS_MIN

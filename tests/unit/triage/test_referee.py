@@ -354,3 +354,13 @@ async def test_a_students_trial_goes_on_beside_that_of_the_one_after_it():
     (triaged,) = await ask(subject, clock, item("a"))
     free = [(shadow.version, shadow.score) for shadow in triaged.audit.shadows if shadow.rule == "free"]
     assert free == [(referee._version("s2"), 0.8), (referee._version("s3"), 0.9)]
+
+
+async def test_memorys_own_trial_goes_on_beside_those_of_students():
+    clock = ManualClock()
+    subject, referee = refereed(FakeNano(), clock, **SINGLE)
+    await ask(subject, clock, item("a"))
+    referee.adopt(referee.standing, {"s1": Pupil(0.7), "s2": Pupil(0.8), "s3": Pupil(0.9)})
+    (triaged,) = await ask(subject, clock, item("a", offset=7))
+    free = [shadow.version for shadow in triaged.audit.shadows if shadow.rule == "free"]
+    assert free == [referee._version(student) for student in ("", "s2", "s3")]
