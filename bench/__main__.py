@@ -22,6 +22,7 @@ from bench import (
     signatures,
     slow_calls,
     student,
+    votes,
 )
 from bench.result import Result
 from streams import logs
@@ -38,10 +39,12 @@ SUITES: dict[str, Callable[..., Result]] = {
     "guarantee": guarantee.run,
     "student": student.run,
     "signatures": signatures.run,
+    "votes": votes.run,
 }
 WITH_PEERS = ("engine", "slow_calls")
 LONG = ("latency", "backlog", "large_records")  # minutes each: only by name
-ON_DATA = ("student", "signatures")  # needs --data: only by name
+ON_DATA = ("student", "signatures", "votes")  # needs --data: only by name
+UNTIMED = ("votes",)  # there is no speed in it
 PROVING = ("guarantee",)  # figures of a proof, which no machine changes: by name too
 OBSERVING = (*WITH_PEERS, *LONG)  # programs of their own, through Linux's /proc
 
@@ -55,7 +58,7 @@ _TABLE_CHARS = 150  # a piped table is as wide as the widest suite needs
 @click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="For student and signatures: a folder with the files of bench/policies/sources.toml.",
+    help="For student, signatures and votes: a folder with the files of bench/policies/sources.toml.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 @click.option("--markdown", is_flag=True, help="The tables as Markdown.")
@@ -79,6 +82,7 @@ def main(
     and by name, with --data:
       student        what a student learns of labelled sources, and how fast it judges
       signatures     log lines by signature beside Drain3, and what template memory answers
+      votes          what company costs answers, and what second votes give back, over six seeds
     Without a name the first five run, in about three minutes. Only ratios travel from machine to machine.
 
     \b
@@ -98,7 +102,7 @@ def main(
     out = Console(width=max(_TABLE_CHARS, Console().width), highlight=False)
     results = []
     for name in names:
-        options: dict[str, Any] = {} if seconds is None else {"seconds": seconds}
+        options: dict[str, Any] = {} if seconds is None or name in UNTIMED else {"seconds": seconds}
         if name in WITH_PEERS:
             options["peers"] = peers
         if name in ON_DATA:

@@ -97,6 +97,13 @@ class Result:
     help="With --compare: how often a proof of that may be wrong.",
 )
 @click.option(
+    "--only",
+    "only",
+    multiple=True,
+    metavar="WAY",
+    help="With --compare: of the ways of deciding this one, as its table names it, beside the baseline; repeatable.",
+)
+@click.option(
     "--save",
     type=click.Path(file_okay=False, path_type=Path),
     help="With --compare: a folder for compare.json, compare.md and compare.png.",
@@ -116,6 +123,7 @@ def evaluate(
     references: tuple[Reference, ...],
     epsilons: tuple[float, ...],
     delta: float,
+    only: tuple[str, ...],
     save: Path | None,
 ) -> None:
     """Run labelled files through the whole pipeline and score it.
@@ -132,6 +140,7 @@ def evaluate(
       sluice eval ../shared/data --source logs.bgl --source emails.tickets
       sluice eval ../shared/data --limit 500 --json
       sluice eval ../shared/data --compare --reference flagship --save figures
+      sluice eval ../shared/data --compare --source logs.hdfs --limit 150000 --epsilon 0.1 --only "+ gate"
     """
     logs.set_up(runtime.log_format, "WARNING")
     known = load(policies)
@@ -146,19 +155,23 @@ def evaluate(
         if external:
             raise ConfigurationError("--compare asks simulated models only: remove --external.")
         from local.eval import comparing  # brings NumPy and the stand-in with it: only where they are used
+        from local.eval.variants import LADDER
 
+        ways = [variant.name for variant in LADDER]
+        if unknown := [way for way in only if way not in ways]:
+            raise ConfigurationError(f"--only '{unknown[0]}': use one of {', '.join(ways)}.")
         comparing.run(
             console,
             data,
             policies,
             specs,
-            comparing.terms(references, epsilons, delta, seed, errors, limit),
+            comparing.terms(references, epsilons, delta, seed, errors, limit, only),
             save,
             as_json,
         )
         return
-    if references or epsilons or save:
-        raise ConfigurationError("--reference, --epsilon and --save go with --compare: add it, or remove them.")
+    if references or epsilons or only or save:
+        raise ConfigurationError("--reference, --epsilon, --only and --save go with --compare: add it, or remove them.")
     provider, results = asyncio.run(_evaluate(console, data, policies, specs, limit, seed, errors, external))
     if as_json:
         click.echo(

@@ -43,7 +43,8 @@ _CHEAP: tuple[Lane, ...] = ("realtime", "flex")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is compared, and how. `rate`: messages a second of virtual time."""
+    """What is compared, and how. `only`: so many of the ways, by name, beside the baseline; none: all. `rate`: messages
+    a second of virtual time."""
 
     references: tuple[Reference, ...] = ("nano-single",)
     epsilons: tuple[float, ...] = (0.02,)  # each is to be proven by itself
@@ -51,6 +52,7 @@ class Terms:
     seed: int = 7
     errors: Path = DEFAULT_PROFILE
     limit: int = RECORDS_MAX
+    only: tuple[str, ...] = ()
     rate: float = 100.0
 
 
@@ -70,9 +72,10 @@ class Row:
     variant: str
     reference: Reference | None  # that it was proven against; None: it proves nothing
     epsilon: float | None  # how often it may differ from it, where it is to prove that
-    usd_per_million: float  # of the messages that came once it was admitted; of all, where it was not, or too late
-    admission_usd: float | None  # spent before that beyond the running price; None: it was not, or too late
-    admitted_share: float  # of the messages
+    usd_per_million: float  # of the messages that came while nothing was on trial; of all, where they are too few
+    admission_usd: float | None  # spent on the others beyond the running price; None: what is no trial is too little
+    admitted_share: float  # of the messages: those that came while something was certified and nothing on trial
+    certified: bool  # whether anything was, at the end
     floor_usd_per_million: float  # at the lane's price
     floors: float  # how many times the floor it costs
     saving: float  # how many times cheaper than the baseline
@@ -127,12 +130,13 @@ _Labels = Sequence[str | None]
 
 @dataclass(slots=True)
 class _Run:
-    """What came of one variant. Pairs: while it proved itself, and once it was admitted."""
+    """What came of one variant. Pairs: while it proved itself, and else."""
 
     decided: list[Decided] = field(default_factory=list)
     usd_micros: list[float] = field(default_factory=lambda: [0.0, 0.0])
     lines: list[int] = field(default_factory=lambda: [0, 0])  # messages that came
     calls: int = 0
+    certified: bool = False
     proof: str = ""
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -158,6 +162,8 @@ async def _compare(source: Source, terms: Terms, gold: Path, say: Callable[[str]
     service = Service(StandInSettings(gold=(gold,), seed=terms.seed, errors=terms.errors), LoopClock())
     runs: dict[tuple[str, _Proof], _Run] = {}
     rows = [variant for variant in LADDER if source.sessions is not None or variant.judges != "sessions only"]
+    if terms.only:
+        rows = [variant for variant in rows if variant.name in terms.only or variant in (BASELINE, SESSIONS)]
     for variant in rows:
         for proof in _proofs(variant, terms):
             say(f"{spec.name}: {variant.name}{proof}")
@@ -252,7 +258,7 @@ async def _run(variant: Variant, view: View, proof: _Proof, source: Source, serv
         )
         try:
             await _feed(running, view.messages, run)
-            run.proof = running.proof
+            run.certified, run.proof = running.certified, running.proof
         finally:
             await running.close()
     return run
@@ -317,6 +323,7 @@ def _row(
         usd_per_million=usd * 1e6,
         admission_usd=admission_usd,
         admitted_share=run.lines[1] / view.lines,
+        certified=run.certified,
         floor_usd_per_million=floor,
         floors=usd * 1e6 / floor,
         saving=baseline_usd / usd if usd else float("inf"),
@@ -339,8 +346,8 @@ def _row(
 
 
 def _prices(run: _Run) -> tuple[float, float | None]:
-    """USD a message running, and what admission cost beyond that. Where too few messages came after it to tell, the
-    price is of all messages, and None."""
+    """USD a message running, and what admission cost beyond that. Where too few messages came without a trial to tell,
+    the price is of all messages, and None."""
     before, after = run.lines
     if after < RUNNING_SHARE_MIN * (before + after):
         return sum(run.usd_micros) / 1e6 / max(1, before + after), None

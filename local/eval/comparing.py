@@ -28,6 +28,7 @@ def terms(
     seed: int,
     errors: Path | None,
     limit: int | None,
+    only: tuple[str, ...] = (),
 ) -> Terms:
     """As the command line has them; what it does not say is the default."""
     return Terms(
@@ -37,6 +38,7 @@ def terms(
         seed=seed,
         errors=errors or DEFAULT_PROFILE,
         limit=limit or RECORDS_MAX,
+        only=only,
     )
 
 

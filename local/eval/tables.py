@@ -32,7 +32,8 @@ def legend(results: Sequence[Compared], epsilons: Sequence[float], confidence: f
         f"Messages come {results[0].rate:g} a second, in the source's order, and are scored before anything learns "
         "from them. $/M: USD per million messages, running, audits included; cheaper: than one plain nano call each; "
         "floor: each message's own tokens and five of output, once, at the lane's price; admission: what was spent "
-        "until it was certified, beyond the running price; where that was too late, or never, $/M is of all messages.\n"
+        "beyond the running price until something was certified, and on the trials of what came later; where nothing "
+        "was certified, or trials took it all, $/M is of all messages.\n"
         f"Disagrees: with another call to the reference about the same message. To be proven: at most "
         f"{_list(epsilons)}, with {confidence:.0%} confidence. Climbs: to agents, which are not asked here."
     )
@@ -148,7 +149,7 @@ def _admission(row: Row) -> str:
     if row.reference is None:
         return "–"
     if row.admission_usd is None:
-        return "too late" if row.admitted_share else "not certified"
+        return "always on trial" if row.certified else "not certified"
     return _usd(row.admission_usd)
 
 

@@ -56,7 +56,12 @@ class Running(Protocol):
 
     @property
     def admitted(self) -> bool:
-        """Whether it has stopped proving itself: from then on what it spends is what it costs to run."""
+        """Whether something is certified and nothing is on trial: what it spends meanwhile is what it costs to run."""
+        ...
+
+    @property
+    def certified(self) -> bool:
+        """Whether it may answer below the reference."""
         ...
 
     @property
@@ -105,7 +110,7 @@ class Variant:
 class _Asking:
     """Every message to a model; the same gate as triage's says what climbs."""
 
-    admitted = True
+    admitted = certified = True
     proof = ""
 
     def __init__(self, setting: Setting) -> None:
@@ -159,7 +164,7 @@ class _Batched(_Asking):
 class _Triaged:
     """Triage as it is, with a memory of its own; the stream promises no quality."""
 
-    admitted = True
+    admitted = certified = True
     proof = ""
 
     def __init__(self, setting: Setting) -> None:
@@ -246,8 +251,8 @@ class _Taught(_Recalling):
 class _Gated:
     """Triage under its guarantee: the reference answers until audits have shown that something cheaper may.
 
-    Proofs are spread over windows of messages, because these messages come faster than a stream's would; a trial needs
-    a tenth of the source at least.
+    Proofs are spread over windows of messages, because these messages come faster than a stream's would: a trial takes
+    a tenth of the source at least, and every message is audited meanwhile. A worker's takes a day, and a thousand.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -278,9 +283,12 @@ class _Gated:
 
     @property
     def admitted(self) -> bool:
+        return self.certified and not self._quality.on_trial
+
+    @property
+    def certified(self) -> bool:
         standing = self._referee.standing
-        certified = standing.free_version is not None or standing.batch_certified
-        return certified and not self._quality.on_trial
+        return standing.free_version is not None or standing.batch_certified
 
     @property
     def proof(self) -> str:
@@ -343,6 +351,10 @@ class _BySession:
     @property
     def admitted(self) -> bool:
         return self._running.admitted
+
+    @property
+    def certified(self) -> bool:
+        return self._running.certified
 
     @property
     def proof(self) -> str:
