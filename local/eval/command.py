@@ -140,7 +140,7 @@ def evaluate(
       sluice eval ../shared/data --source logs.bgl --source emails.tickets
       sluice eval ../shared/data --limit 500 --json
       sluice eval ../shared/data --compare --reference flagship --save figures
-      sluice eval ../shared/data --compare -s logs.hdfs --limit 150000 --only "+ gate"
+      sluice eval ../shared/data --compare -s logs.bgl --only "+ gate"
     """
     logs.set_up(runtime.log_format, "WARNING")
     known = load(policies)
