@@ -76,9 +76,9 @@ class Beside:
         """What would have been published, and what the question cost in micro-dollars, about. None: nothing would,
         since a batch failed its control, or the model cannot be asked."""
         nanos, version = asked.nanos, asked.nanos.version
-        put = functools.partial(self._put, nanos, company=asked.company)
+        again = functools.partial(self._put, nanos, company=asked.company, again=True)
         try:
-            answered = await nanos.voting.more(asked.question.item, await asked.question.answer(), put)
+            answered = await nanos.voting.more(asked.question.item, await asked.question.answer(), again)
         except AnswerError:  # such a message would be a dead letter: that is no agreement
             return Shadow(rule="batch", version=version, label="", score=0.0), 0.0
         except SluiceError as error:

@@ -16,6 +16,11 @@ class Bill:
     cost_usd_micros: float
     lane: Lane | None = None  # of the call that answered
 
+    def with_also(self, other: "Bill") -> "Bill":
+        """This one, and what another call about the same message took."""
+        cost = round(self.cost_usd_micros + other.cost_usd_micros, 3)
+        return Bill(max(self.batch_size, other.batch_size), self.tokens + other.tokens, cost, self.lane)
+
 
 FREE = Bill(0, Tokens(), 0.0)
 

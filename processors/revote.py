@@ -5,14 +5,12 @@ those that company or chance made, and it is surer where it is right. So the mos
 more, and of two that differ the surer one stands.
 
 How doubtful an answer is depends on what it says of itself, and on how rare its label is: with errors of 6% both ways,
-where 15% of messages are urgent a quarter of what is called urgent is not, and a hundredth of the rest is. Simulated
-so, with errors that correlate (FACTS, "A stand-in whose errors are like a model's"), batches of 16 lose 2.0 points of
-accuracy and 5.0 of F1 beside calls about one message. Second votes for an eighth of the answers by confidence alone
-leave 0.9 and 2.4 of them; by both 0.1 and 0.6; asked alone, they win 0.3 and 0.4. With ten labels and batches of 32, a
-fifth leaves 0.8 of 2.6 points, two fifths 0.4. Where one label is common, less than half of the answers are doubtful at
-all, and votes for the others change nothing. Weights that are learned from the votes did worse than these two: there
-are too few. Majorities of three gain next to nothing, so a third vote is for what would climb alone: a vote costs a
-share of one batch, an escalation a hundred.
+where 15% of messages are urgent a quarter of what is called urgent is not, and a hundredth of the rest is. By both
+together fewer votes find more errors than by confidence alone, most of all of a rare label. Where one label is common,
+less than half of the answers are doubtful at all, and votes for the others change nothing. What votes give back is
+measured by `python -m bench votes`. Weights that are learned from the votes did worse than these two: there are too
+few. Majorities of three gain next to nothing, so a third vote is for what would climb alone: a vote costs a share of
+one batch, an escalation a hundred.
 
 The caller asks for votes one after the other:
 
@@ -54,8 +52,8 @@ class Revote:
         self, votes: Sequence[Verdict], vote_usd_micros: float, escalation_usd_micros: float, share: float = 0.0
     ) -> bool:
         """Whether to ask once more, given the votes so far, what one costs, and what an escalation costs in the mean.
-        `share`: of first answers, the most doubtful, that get a second
-        vote in any case. It is to be asked once for each number of votes, since it counts the first ones."""
+        `share`: of first answers, the most doubtful, that get a second vote in any case. To be asked once for each
+        number of votes, since it counts the first ones."""
         if len(votes) >= VOTES_MAX:
             return False
         if len(votes) == 1 and self._doubt.of_share(votes[0], share):

@@ -9,7 +9,7 @@ from processors.batches import Batches
 from processors.errors import SluiceError
 from processors.items import Item
 from processors.policy import Stream
-from processors.questions import Answered, Bill, Question
+from processors.questions import Answered, Question
 from processors.revote import Revote
 from topics.limits import ESCALATION_USD_MICROS, REVOTE_ALONE_BELOW, REVOTE_ALONE_SHARE, REVOTE_SHARE
 
@@ -26,16 +26,16 @@ class Voting:
         """All votes as one answer, with one bill. Raises as Batches.put says."""
         return await self.more(item, await self._batches.put(item).answer())
 
-    async def more(self, item: Item, first: Answered, put: Callable[..., Question] | None = None) -> Answered:
-        """`first`, and further votes where they are worth their price and the deadline leaves time. `put`: asks in
-        company, instead of Batches.put."""
+    async def more(self, item: Item, first: Answered, in_company: Callable[[Item], Question] | None = None) -> Answered:
+        """`first`, and further votes where they are worth their price and the deadline leaves time. `in_company`: asks
+        again in other company than that of Batches.put."""
         if first.suspect:  # what its text may have dictated does not get better by repeating it
             return first
         votes, bill, seconds = [first.verdict], first.bill, first.seconds
         alone, price, share = self._terms(first)
-        ask = functools.partial(self._batches.put if alone or put is None else put, again=True)
-        if alone:
-            ask = functools.partial(ask, alone=True)
+        ask: Callable[[Item], Question] = functools.partial(self._batches.put, alone=alone, again=True)
+        if in_company is not None and not alone:
+            ask = in_company
         while self._revote.wanted(votes, price * first.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
             if seconds + first.seconds > self._deadline_s:
                 break  # a vote takes about as long as the first did
@@ -45,9 +45,7 @@ class Voting:
                 break  # there is an answer already
             votes.append(last.verdict)
             seconds += last.seconds
-            cost = bill.cost_usd_micros + last.bill.cost_usd_micros
-            size, tokens = max(bill.batch_size, last.bill.batch_size), bill.tokens + last.bill.tokens
-            bill = Bill(size, tokens, round(cost, 3), bill.lane)
+            bill = bill.with_also(last.bill)
             if last.suspect:
                 return Answered(first.verdict, bill, suspect=True)
         return Answered(self._revote.settle(votes), bill)

@@ -1,11 +1,14 @@
 """The bench runs and tells numbers with their ratios. How fast anything is, no test says."""
 
+from pathlib import Path
+
 import orjson
 from click.testing import CliRunner
 
-from bench import memory_hit, messages, reading
+from bench import memory_hit, messages, reading, votes
 from bench.__main__ import SUITES, main
 from bench.result import Result
+from tests.unit.eval.build import source
 
 TINY_SECONDS = 0.001
 
@@ -40,6 +43,16 @@ def test_json_has_what_the_table_shows() -> None:
 
 def test_every_measured_message_is_decided_by_memory() -> None:
     assert_complete(memory_hit.run(TINY_SECONDS))
+
+
+def test_second_votes_give_back_what_company_costs_for_a_price(tmp_path: Path) -> None:
+    """By how much hangs on the messages; that more is asked, and more paid, does not."""
+    source(tmp_path)
+    result = votes.run(tmp_path, tmp_path, limit=150)
+    (line,) = result.lines.values()
+    assert line.keys() == result.columns.keys()
+    assert -1 < line["batched"] < 1
+    assert line["batched_floors"] < line["voted_floors"]
 
 
 def assert_complete(result: Result) -> None:
