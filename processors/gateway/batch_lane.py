@@ -328,7 +328,8 @@ class BatchLane:
         marks = frozenset().union(*(pending.marks for pending in group))
         await self._look()
         rival = await self._has_rival(marks)
-        in_jobs = [pending for pending in group if self._index.holds(pending.marks)]
+        held = self._index.held(marks)
+        in_jobs = [pending for pending in group if not held.isdisjoint(pending.marks)]
         for pending in in_jobs:
             self._drop(pending)
         if rival or in_jobs:

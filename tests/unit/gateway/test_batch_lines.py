@@ -125,7 +125,7 @@ def test_jobs_and_answers_that_are_known_have_an_end(monkeypatch: pytest.MonkeyP
     assert index.results("batch_200") is not None, "one job's are held however many they are"
     assert index.results("batch_105") is None
     assert index.failed([mark_of("logs", "c0")])
-    assert not index.holds([mark_of("logs", "c0")])
+    assert not index.held(frozenset([mark_of("logs", "c0")]))
 
 
 def test_what_has_ended_is_forgotten_before_what_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
