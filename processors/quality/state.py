@@ -8,8 +8,9 @@ How a stream's δ = 1 − confidence is spent:
    and `free` has it all.
 4. The v-th trial of a rule has 6/(π²v²) of its half: they sum to it however many come. A version that is tried again
    after drift or expiry is a new trial; a new policy goes on counting.
-5. The coverage levels of a trial share its part: a level counts only while every stricter one is certified, so that
-   the first wrong one is the only one that can err (fixed sequence).
+5. The coverage levels of a trial share its part: half for each of two walks over them, and a level of a walk counts
+   only while every stricter one of it is certified, so that the first wrong one is the only one that can err (fixed
+   sequence, admission.py).
 6. The watch for drift, futility and the refusal below only take certificates away, and cost nothing.
 An ε below the lower bound (at δ) of the reference's disagreement with itself is refused: nothing is certified then.
 
@@ -51,7 +52,7 @@ from topics.limits import (
 )
 from topics.messages import Audit
 
-_FORMAT = 2  # of the state; another is not read
+_FORMAT = 3  # of the state; another is not read
 _SETTLE_MS = round(QUALITY_SETTLE_SECONDS * 1000)
 _TRAFFIC_DAYS = 7  # that traffic is measured over
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
@@ -489,7 +490,7 @@ class StreamQuality:
 
     def _candidate(self) -> str | None:
         newest = self._admissions["free"].newest
-        if newest is None or newest.futile or (newest.levels and newest.certified == len(newest.levels)):
+        if newest is None or newest.futile or newest.whole:
             return None
         return newest.version
 
@@ -526,9 +527,10 @@ class StreamQuality:
         )
 
     def _version(self, admission: Admission, trial: Trial, now_ms: int) -> VersionReport:
-        level = trial.level or next(iter(trial.levels), None)
+        nearest = admission.nearest(trial)
+        level = trial.level or (nearest[0] if nearest is not None else next(iter(trial.levels), None))
         evidence = Evidence() if level is None else level.evidence
-        needed = admission.needed(trial)
+        needed = None if nearest is None or trial.futile or not isfinite(nearest[1]) else round(nearest[1])
         return VersionReport(
             rule=admission.rule,
             version=trial.version,
@@ -542,24 +544,24 @@ class StreamQuality:
             e=finite_exp(evidence.log_e(self._epsilon)),
             e_needed=finite_exp(admission.log_bound(trial)),
             drift=None if trial.watch is None else trial.watch.value,
-            audits_needed=None if needed is None or not isfinite(needed) or trial.futile else round(needed),
-            why=self._why(admission, trial, level, now_ms),
+            audits_needed=needed,
+            why=self._why(admission, trial, level, needed, now_ms),
             levels=tuple(
                 LevelReport(
                     coverage=each.coverage,
                     score_min=each.score_min,
                     share=self._shown(each.evidence),
                     e=finite_exp(each.evidence.log_e(self._epsilon)),
-                    certified=at < trial.certified,
+                    certified=each.certified,
                 )
-                for at, each in enumerate(trial.levels if trial.certified or trial is admission.newest else ())
+                for each in (trial.levels if trial.certified or trial is admission.newest else ())
             ),
         )
 
     def _is_certified(self, trial: Trial, now_ms: int) -> bool:
-        return bool(trial.certified) and now_ms - trial.seen_ms <= self._expiry_ms and self._refused is None
+        return trial.certified and now_ms - trial.seen_ms <= self._expiry_ms and self._refused is None
 
-    def _why(self, admission: Admission, trial: Trial, level: Level | None, now_ms: int) -> str:
+    def _why(self, admission: Admission, trial: Trial, level: Level | None, needed: int | None, now_ms: int) -> str:
         """In words, with figures."""
         again = f"tried again since {trial.ended}; " if trial.ended else ""
         if self._refused is not None:
@@ -574,7 +576,7 @@ class StreamQuality:
             return "expired: no audit came for too long"
         e, bound = level.evidence.log_e(self._epsilon), admission.log_bound(trial)
         if trial.certified:
-            also = "" if trial.certified == len(trial.levels) else f"; {level.coverage:.0%} is as far as it has come"
+            also = "" if trial.whole else f"; {level.coverage:.0%} is as far as it has come"
             if admission.rule == "free" and trial.knows < 0.995:
                 also += f"; it has an answer for {trial.knows:.0%} of messages"
             return f"certified: {level.evidence.audits} audits had it, {level.evidence.disagreements} disagreed{also}"
@@ -583,8 +585,7 @@ class StreamQuality:
         windows, wanted = admission.spread_over(trial)
         if e >= bound and windows < wanted:
             return f"{again}audits suffice, but they are spread over {windows:.1f} windows of {wanted:g}"
-        needed = admission.needed(trial)
-        more = "no number of audits would do" if needed is None or not isfinite(needed) else f"about {needed:.0f} more"
+        more = "no number of audits would do" if needed is None else f"about {needed} more"
         return f"{again}E = {finite_exp(e):.3g} of {finite_exp(bound):.3g}: {more}"
 
 
