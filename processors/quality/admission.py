@@ -5,8 +5,8 @@ version) fix its thresholds, eight levels of coverage from 30 to 100%, and certi
 audits that certify. Each level then gathers evidence of its own (betting.py). Two walks go over the levels, each with
 half of the version's δ_v: one from the strictest on, one from WALKS_FROM on. A level of a walk counts only once every
 stricter one of that walk is certified, so that all of them together err no more often than one (a fixed sequence). The
-first walk finds answers of which a third can be trusted; the second needs no audits of that third alone, which where
-two thirds can be trusted takes 30 to 40% fewer of them.
+first walk finds rules of which only the surest answers can be trusted. Where most can be, the second is there sooner:
+it waits for no proof of the surest third, to which only a third of the audits goes.
 
 A trial ends in a certificate, or is given up where audits show that it would take too many. A certificate ends by
 alarm (drift.py) or when audits stop; the version is then tried anew, as the next in number, on later audits alone.
@@ -110,8 +110,9 @@ class Trial:
     ended: str = ""  # why the certificate of the trial before this one ended
     sizes: dict[int, Sized] = field(default_factory=dict)  # of its batches, by the power of two
     judged_ms: int = 0  # when an audit last had its answer
-    came: float = 0.0  # messages of the stream when its thresholds were fixed, as the audits have it
-    knows: float = 1.0  # of those since, the share that it had an answer for
+    came: float = 0.0  # messages of the stream until it began, as the audits have it
+    named: float = 0.0  # of those since, that it had an answer for
+    knows: float = 1.0  # the share of them
 
     @property
     def level(self) -> Level | None:
@@ -218,6 +219,12 @@ class Admission:
     def _level_delta(self, trial: Trial) -> float:
         return version_delta(self._delta, trial.number) / max(1, len(trial.walks))
 
+    def age(self, trial: Trial, at_ms: int) -> float:
+        """Windows since it began, with audits of it or without."""
+        if self._spread.window_messages is not None:
+            return (self._came - trial.came) / self._spread.window_messages
+        return (at_ms - trial.since_ms) / self._spread.window_ms
+
     def spread_over(self, trial: Trial) -> tuple[float, float]:
         """Windows that its audits are spread over, and have to be."""
         return trial.windows.effective, self._spread.windows
@@ -244,16 +251,16 @@ class Admission:
         if trial is None:
             trial = self.freeze(version, drawn.at_ms, pinned=pinned)
         trial.judged_ms = max(trial.judged_ms, drawn.at_ms)
+        trial.named += drawn.messages
+        trial.knows = trial.named / max(trial.named, self._came - trial.came)
         if trial.futile:
             return
         if not trial.levels:
             trial.scores.append(score)
             if len(trial.scores) >= QUALITY_BURN_IN_AUDITS:
                 trial.levels, trial.scores = _levels(trial.scores, self._coverages), []
-                trial.came = self._came
             return
         trial.windows.add(self._spread, drawn.at_ms, drawn.weight, drawn.messages)
-        trial.knows = trial.windows.messages / max(trial.windows.messages, self._came - trial.came)
         self.sized(version, drawn)
         for level in trial.levels:
             if score >= level.score_min:
@@ -383,6 +390,7 @@ def _dump(trial: Trial) -> dict[str, Any]:
         "ended": trial.ended,
         "judged_ms": trial.judged_ms,
         "came": trial.came,
+        "named": trial.named,
         "knows": trial.knows,
         "sizes": [[size, each.largest, each.evidence.dump()] for size, each in trial.sizes.items()],
     }
@@ -406,6 +414,7 @@ def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
         ended=state["ended"],
         judged_ms=int(state["judged_ms"]),
         came=float(state["came"]),
+        named=float(state["named"]),
         knows=float(state["knows"]),
         sizes={int(size): Sized(int(largest), Evidence.load(counts)) for size, largest, counts in state["sizes"]},
     )

@@ -454,16 +454,14 @@ class StreamQuality:
 
     @property
     def on_trial(self) -> bool:
-        """Whether the newest version of a rule may yet be certified within the time that a good one takes. Its stricter
-        levels take longest, so where one is certified the audits of the others are there. More audits of what is
+        """Whether the newest version of a rule began so lately that a good one would not be certified yet. Its levels
+        gather audits together, so where one is certified those of the others are there. More audits of what is
         answered below tell of a version of `batch` only where batches answer."""
-        tried = [
-            admission.newest for rule, admission in self._admissions.items() if rule == "free" or admission.certified
-        ]
+        tried = [each for rule, each in self._admissions.items() if rule == "free" or each.certified]
         return self._refused is None and any(
-            not trial.certified and not trial.futile and trial.windows.effective < QUALITY_TRIAL_WINDOWS
-            for trial in tried
-            if trial is not None
+            not trial.certified and not trial.futile and admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS
+            for admission in tried
+            if (trial := admission.newest) is not None
         )
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:

@@ -247,6 +247,18 @@ def test_a_trial_of_batches_that_answer_nothing_wants_no_audits_of_what_memory_a
     assert judge.standing(now_ms).audit_probability == alone
 
 
+def test_a_trial_of_what_seldom_has_an_answer_is_over_in_two_days_as_well() -> None:
+    judge = state()
+    now_ms = prove(judge, hours=24 * 5, hourly=30)
+    alone = judge.standing(now_ms).audit_probability
+    judge.fold(below(now_ms, probability=alone, shadows=[shadow(version="memory")]))
+    assert judge.on_trial
+    judge.fold(below(now_ms + 47 * HOUR_MS, probability=alone))
+    assert judge.on_trial
+    judge.fold(below(now_ms + 49 * HOUR_MS, probability=alone))
+    assert not judge.on_trial
+
+
 def test_a_stream_without_times_of_its_own_audits_all_in_a_trial() -> None:
     judge = state(trial_ms=0)
     now_ms = prove(judge, hours=24 * 5, hourly=60)
