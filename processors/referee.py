@@ -514,8 +514,9 @@ class Referee:
     @property
     def _on_trial(self) -> Sequence[str]:
         """Memory alone, and the two newest students: a trial would never end if each new student ended that of the one
-        before it."""
-        return ["", *[*self._students][-2:]]
+        before it. Also the one that answers: how much it does is compared with what others would."""
+        newest = [*self._students][-2:]
+        return ["", *(known for known in self._students if known in newest or known == self._certified)]
 
     def _answering(self) -> str | None:
         """The certified student, "" for memory alone. None where nothing is certified, or what is is not here."""

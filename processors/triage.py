@@ -38,6 +38,7 @@ from processors.referee import Referee, Refereed
 from processors.remembered import Learner, MemoryKind, Remembered
 from processors.rule_versions import memory_of
 from processors.rules import Held, Rules
+from processors.session_votes import Votes
 from processors.sharing import Sharing
 from processors.signals import Signals
 from processors.student.lessons import student_text
@@ -112,6 +113,7 @@ class Triage:
         self._sharing = Sharing(self._batches)
         self._voting = Voting(self._batches, asked_now, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
+        self._votes = None if stream.session is None else Votes(self._remembered)
         self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
         self.referee: Referee | None = None
@@ -198,6 +200,10 @@ class Triage:
             self._count(by, label).inc(times)
         observe(self._seconds, seconds, counts.total())
 
+    def vote(self, item: Item) -> Item:
+        """The message as it is to be given to `free` and `ask`: a session is one of its kind's votes."""
+        return item if self._votes is None or item.session is None else self._votes.of(item)
+
     def free(self, item: Item | Ignored) -> Triaged | None:
         """What rules or memory decide, at once and for nothing; None where a model has to be asked."""
         taken_s = self._clock.monotonic()
@@ -269,6 +275,9 @@ class Triage:
                     stencil, counted, key, verdict, decision.template, verdict is not None, triaged.signal, counts
                 )
                 self._known.put(like, known)
+
+    def _remembered(self, item: Item) -> Verdict | None:
+        return self._memory.get(self._keys.key(item.tenant, item.memory_text))
 
     async def _answer(self, item: Item) -> Refereed:
         alone = gives_orders(item.text)

@@ -15,7 +15,6 @@ from processors.metrics import DECIDED
 from processors.normalise.origin import source_of
 from processors.policy import Session as Spec
 from processors.session_item import session_item
-from processors.session_votes import Votes
 from processors.sessions import Ended, Name, Sessions
 from processors.signals import event_ms
 from processors.triage import Triage, Triaged
@@ -42,11 +41,8 @@ class SessionKeeper:
         clock: Clock,
         write_all: WriteAll,
         write_decision: WriteDecision,
-        votes: Callable[[Triage], Votes],
     ) -> None:
-        """`votes`: of the sessions that a Triage judges, in whatever partition."""
         self._sessions = Sessions(spec)
-        self._votes = votes
         self._clock = clock
         self._write_all = write_all
         self._write_decision = write_decision
@@ -92,12 +88,9 @@ class SessionKeeper:
         session = ended.session
         gathering, triage = self._gatherings.pop(session.name)
         try:
-            vote = self._votes(triage).of(session_item(session))
-            item = vote.item
+            item = triage.vote(session_item(session))
             triaged = triage.free(item)
             free = None if triaged is None else Together(self._written(ended, item, triage, triaged))
-            if triaged is not None:
-                vote.told(triaged.decision.label)
         except Exception as error:  # one session's: those before it must not be judged twice
             log.exception("the session '%s' of stream %s is rejected", session.name[1], session.opened.stream)
             rejected = Rejected("internal", f"{type(error).__name__}: {error}")
@@ -106,7 +99,6 @@ class SessionKeeper:
 
         async def ask() -> Together:
             answered = await triage.ask(item)
-            vote.told(answered.decision.label)
             return Together(self._written(ended, item, triage, answered))
 
         gathering.close(ask if free is None else free, len(session.lines))

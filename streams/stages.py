@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
-from weakref import WeakKeyDictionary
 
 from processors.bursts import Bursts
 from processors.clock import Clock
@@ -15,7 +14,6 @@ from processors.items import Glimpse, Ignored, Item
 from processors.normalise.normaliser import Normaliser
 from processors.policy import Session
 from processors.referee import Referee
-from processors.session_votes import Votes
 from processors.signals import Signals, event_ms
 from processors.triage import Known, Triage, Triaged
 from streams.engine.stage import Gathering, Later, Outputs, Outs
@@ -56,7 +54,6 @@ class TriageStage:
         self._reading = None if framed is None else Reading(framed)
         self._write = _Writer(names, "triage", clock)
         self._sessions: dict[tuple[str, int], SessionKeeper] = {}  # of log lines, by partition
-        self._votes: WeakKeyDictionary[Triage, Votes] = WeakKeyDictionary()  # about such sessions
 
     def adopt(self, triages: Mapping[str, Triage]) -> None:
         """From here on these decide what is taken of their topics; what was taken before ends as it began."""
@@ -266,14 +263,9 @@ class TriageStage:
         place = record.topic, record.partition
         keeper = self._sessions.get(place)
         if keeper is None:
-            keeper = SessionKeeper(spec, self._clock, self._session_outputs, self._line_output, self._votes_of)
+            keeper = SessionKeeper(spec, self._clock, self._session_outputs, self._line_output)
             self._sessions[place] = keeper
         return keeper
-
-    def _votes_of(self, triage: Triage) -> Votes:
-        if (votes := self._votes.get(triage)) is None:
-            votes = self._votes[triage] = Votes()
-        return votes
 
     def _session_outputs(self, record: Record, triage: Triage, item: Item, triaged: Triaged) -> Outs:
         """Of a session's last line, with what is said about the session."""

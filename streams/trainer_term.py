@@ -100,7 +100,7 @@ class _Learning:
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is to be taught."""
-        return self.course.due(now_s, revoked=self.revoked, on_trial=self.judged.on_trial)
+        return self.course.due(now_s, revoked=self.revoked, on_trial=self.judged.tries("free"))
 
     def learn(self, topic: Topic, offset: int, is_new: bool) -> None:
         if is_new and offset >= self.since[topic]:
@@ -422,7 +422,8 @@ class Term:
 
     def _was_said(self, learning: _Learning, certificate: Certificate) -> None:
         before, standing = learning.said, certificate.standing
-        if before is not None and before.standing.free_version is not None and standing.free_version is None:
+        answered = None if before is None else before.standing.free_version
+        if answered is not None and not learning.judged.certifies(answered):
             learning.revoked = True
         if before is None or before.standing != standing:
             log.info("%s: %s", learning.name, standing)

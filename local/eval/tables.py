@@ -6,8 +6,10 @@ from rich.table import Table
 
 from local.eval.compare import Compared, Disagreement, Row
 from local.eval.intervals import Interval
+from local.eval.variants import LADDER
 from topics.messages import Reference
 
+PER_MESSAGE = {variant.name for variant in LADDER if variant.judges == "messages"}
 _COLUMNS = (
     "",
     "$/M",
@@ -46,7 +48,10 @@ def headings(result: Compared, reference: Reference, epsilons: Sequence[float]) 
         sampled += ", its first" if result.unit == "message" else ", whole blocks drawn by their names"
     units = f", {result.units:,} {result.unit}s" if result.unit != "message" else ""
     if result.sessions is not None:
-        units += f", judged as {result.sessions:,} sessions but for the first three rows"
+        lines = sum(row.variant in PER_MESSAGE for row in result.rows)
+        units += (
+            f", judged as {result.sessions:,} sessions but for the first {'row' if lines == 1 else f'{lines} rows'}"
+        )
     told = "accuracy" if result.figure == "accuracy" else f"F1 of {result.positive}"
     yield f"{result.source}: {result.messages:,} messages{sampled}{units}; figure: {told}; reference: {reference}"
     own = result.own[reference]
@@ -149,7 +154,7 @@ def _admission(row: Row) -> str:
     if row.reference is None:
         return "–"
     if row.admission_usd is None:
-        return "always on trial" if row.certified else "not certified"
+        return "too late" if row.certified else "not certified"
     return _usd(row.admission_usd)
 
 

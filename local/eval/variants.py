@@ -27,7 +27,6 @@ from processors.proposers import Chain
 from processors.quality.admission import Spread
 from processors.quality.state import StreamQuality
 from processors.referee import Referee
-from processors.session_votes import Votes
 from processors.student.lessons import Example, student_text
 from processors.student.proposer import StudentProposer
 from processors.student.training import train
@@ -180,6 +179,7 @@ class _Triaged:
 
     async def decide(self, item: Item) -> Decided:
         try:
+            item = self._triage.vote(item)
             triaged = self._triage.free(item) or await self._triage.ask(item)
         except AnswerError:
             return Decided(None, "nano", False)
@@ -209,6 +209,7 @@ class _Recalling(_Triaged):
         self._chain = Chain(self._recalling)
 
     async def decide(self, item: Item) -> Decided:
+        item = self._triage.vote(item)
         free = self._triage.free(item)
         proposal = None if free is not None or gives_orders(item.text) else self._chain.propose(item)
         if proposal is not None and proposal.score >= self._score_min:
@@ -305,6 +306,7 @@ class _Gated:
 
     async def decide(self, item: Item) -> Decided:
         try:
+            item = self._triage.vote(item)
             triaged = self._triage.free(item) or await self._triage.ask(item)
         except AnswerError:
             return Decided(None, "nano", False)
@@ -341,38 +343,6 @@ class _Gated:
         await self._triage.close()
 
 
-class _BySession:
-    """Asks about sessions as a worker does (processors/session_votes.py)."""
-
-    def __init__(self, running: Running) -> None:
-        self._running = running
-        self._votes = Votes()
-
-    @property
-    def admitted(self) -> bool:
-        return self._running.admitted
-
-    @property
-    def certified(self) -> bool:
-        return self._running.certified
-
-    @property
-    def proof(self) -> str:
-        return self._running.proof
-
-    async def decide(self, item: Item) -> Decided:
-        if item.session is None:
-            return await self._running.decide(item)
-        vote = self._votes.of(item)
-        decided = await self._running.decide(vote.item)
-        if decided.label is not None:
-            vote.told(decided.label)
-        return decided
-
-    async def close(self) -> None:
-        await self._running.close()
-
-
 class _Unhurried:
     """A model that is asked with time enough for the cheap lanes."""
 
@@ -397,11 +367,6 @@ def _verdict(decision: Decision) -> Verdict:
     )
 
 
-def _remembering(start: Callable[[Setting], Running]) -> Callable[[Setting], Running]:
-    """What has a memory, and so votes about sessions."""
-    return lambda setting: _BySession(start(setting))
-
-
 def plain(tier: Tier) -> Callable[[Setting], Running]:
     """One plain call a message to `tier`."""
     return lambda setting: _Plainly(setting, tier)
@@ -417,11 +382,11 @@ LADDER: tuple[Variant, ...] = (
     SESSIONS,
     Variant(name="nano, batched", start=partial(_Batched, votes=False)),
     Variant(name="+ second votes", start=partial(_Batched, votes=True)),
-    Variant(name="+ exact memory", start=_remembering(_Triaged)),
-    Variant(name="+ template, near memory", start=_remembering(_Recalling)),
-    Variant(name="+ student", start=_remembering(_Taught)),
-    Variant(name="+ student, cheap lanes", start=_remembering(_Taught), lanes=True),
-    Variant(name="+ gate", start=_remembering(_Gated), proves=True),
-    Variant(name="+ gate, cheap lanes", start=_remembering(_Gated), proves=True, lanes=True),
+    Variant(name="+ exact memory", start=_Triaged),
+    Variant(name="+ template, near memory", start=_Recalling),
+    Variant(name="+ student", start=_Taught),
+    Variant(name="+ student, cheap lanes", start=_Taught, lanes=True),
+    Variant(name="+ gate", start=_Gated, proves=True),
+    Variant(name="+ gate, cheap lanes", start=_Gated, proves=True, lanes=True),
 )
 """In the table's order."""

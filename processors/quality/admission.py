@@ -50,24 +50,21 @@ class Spread:
 
 @dataclass(slots=True)
 class Windows:
-    """What the audits of a trial are spread over so far."""
+    """What a trial is spread over so far, by the messages that its audits stand for: one of a window in which few were
+    audited counts for as many messages more."""
 
     current: int = -1
     in_current: float = 0.0
     total: float = 0.0
     squares: float = 0.0  # of those before the current
-    messages: float = 0.0  # that the audits stand for
 
-    def add(self, spread: Spread, at_ms: int, weight: float, messages: float) -> None:
+    def add(self, window: int, messages: float) -> None:
         """A late audit counts for the current window."""
-        by_count = spread.window_messages
-        window = at_ms // spread.window_ms if by_count is None else int(self.messages // by_count)
-        self.messages += messages
         if window > self.current:
             self.squares += self.in_current**2
             self.current, self.in_current = window, 0.0
-        self.in_current += weight
-        self.total += weight
+        self.in_current += messages
+        self.total += messages
 
     @property
     def effective(self) -> float:
@@ -82,6 +79,7 @@ class Level:
     coverage: float  # of its answers, about
     score_min: float
     evidence: Evidence = field(default_factory=Evidence)
+    messages: float = 0.0  # that these answers are of, as the audits have it
     certified: bool = False
 
 
@@ -111,8 +109,7 @@ class Trial:
     sizes: dict[int, Sized] = field(default_factory=dict)  # of its batches, by the power of two
     judged_ms: int = 0  # when an audit last had its answer
     came: float = 0.0  # messages of the stream until it began, as the audits have it
-    named: float = 0.0  # of those since, that it had an answer for
-    knows: float = 1.0  # the share of them
+    fixed: float = 0.0  # the same until its thresholds were there
 
     @property
     def level(self) -> Level | None:
@@ -140,12 +137,6 @@ class Trial:
         least = 0.0 if self.level is None else self.level.coverage
         firsts = (next((level for level in walk if not level.certified), None) for walk in self.walks)
         return [level for level in firsts if level is not None and level.coverage > least]
-
-    @property
-    def answers(self) -> float:
-        """The share of the stream's messages that its certificate covers, about. A memory may be certified for all it
-        knows, and know little."""
-        return self.level.coverage * self.knows if self.level else 0.0
 
     def size_max(self, epsilon: float, alpha: float) -> int | None:
         """The largest batch it may travel in: below every size that disagrees, at 1 - `alpha`, in more than `epsilon`;
@@ -219,6 +210,17 @@ class Admission:
     def _level_delta(self, trial: Trial) -> float:
         return version_delta(self._delta, trial.number) / max(1, len(trial.walks))
 
+    def answers(self, trial: Trial) -> float:
+        """The share of the stream's messages that its certificate covers, about: a memory may be certified for all
+        that it knows, and know little."""
+        level = trial.level
+        return 0.0 if level is None else level.messages / max(level.messages, self._came - trial.fixed, 1.0)
+
+    def knows(self, trial: Trial) -> float:
+        """The share of the stream's messages that it has an answer for, about; 0 before its thresholds are fixed."""
+        named = trial.levels[-1].messages if trial.levels else 0.0
+        return named / max(named, self._came - trial.fixed, 1.0)
+
     def age(self, trial: Trial, at_ms: int) -> float:
         """Windows since it began, with audits of it or without."""
         if self._spread.window_messages is not None:
@@ -232,7 +234,7 @@ class Admission:
     def freeze(self, version: str, at_ms: int, scores: Sequence[float] = (), pinned: str | None = None) -> Trial:
         """A trial begins. `scores`: of answers that will not certify it, for its thresholds; else its first audits
         give them."""
-        trial = Trial(version, self._next(), at_ms, scores=[], came=self._came)
+        trial = Trial(version, self._next(), at_ms, scores=[], came=self._came, fixed=self._came)
         if self._coverages == WHOLE:
             trial.levels = [Level(1.0, 0.0)]
         elif len(scores) >= QUALITY_BURN_IN_AUDITS:
@@ -251,24 +253,26 @@ class Admission:
         if trial is None:
             trial = self.freeze(version, drawn.at_ms, pinned=pinned)
         trial.judged_ms = max(trial.judged_ms, drawn.at_ms)
-        trial.named += drawn.messages
-        trial.knows = trial.named / max(trial.named, self._came - trial.came)
         if trial.futile:
             return
         if not trial.levels:
             trial.scores.append(score)
             if len(trial.scores) >= QUALITY_BURN_IN_AUDITS:
                 trial.levels, trial.scores = _levels(trial.scores, self._coverages), []
+                trial.fixed = self._came
             return
-        trial.windows.add(self._spread, drawn.at_ms, drawn.weight, drawn.messages)
+        by_count = self._spread.window_messages
+        window = drawn.at_ms // self._spread.window_ms if by_count is None else int(self._came // by_count)
+        trial.windows.add(window, drawn.messages)
         self.sized(version, drawn)
         for level in trial.levels:
             if score >= level.score_min:
                 level.evidence.add(drawn.weight, drawn.disagrees)
+                level.messages += drawn.messages
         if any(score >= level.score_min for level in trial.next_levels):
             if may_certify and trial.windows.effective >= self._spread.windows:
                 self._certify(trial, drawn.at_ms)
-            if not trial.certified and score >= trial.levels[0].score_min:
+            if not trial.certified:
                 self._give_up(trial, drawn.at_ms)
 
     def watch(self, version: str | None, drawn: Drawn) -> None:
@@ -334,26 +338,32 @@ class Admission:
         )
 
     def _give_up(self, trial: Trial, at_ms: int) -> None:
-        """Futility: it says with figures that more audits would be money lost. Ending early costs no δ."""
-        evidence = trial.levels[0].evidence
-        audits = evidence.audits
-        if audits < QUALITY_FUTILE_AFTER or audits % QUALITY_FUTILE_EVERY:
+        """Futility: it says with figures that more audits would be money lost, wherever it begins. Ending early costs
+        no δ."""
+        if trial.levels[-1].evidence.audits % QUALITY_FUTILE_EVERY:
             return
+        if not all(self._is_hopeless(trial, level) for level in trial.next_levels):
+            return
+        surest = trial.levels[0].evidence
+        trial.futile = (
+            f"given up: {surest.disagreements} disagreements in {surest.audits} audits of its surest answers "
+            f"({surest.disagreement or 0.0:.2%}, at least {surest.lower(_FUTILE_ALPHA):.2%}) do not come to less than "
+            f"{self._epsilon:.2%} within {QUALITY_FUTILE_AUDITS} audits"
+        )
+        self.events.append((at_ms, f"{self.rule} {trial.version}: {trial.futile}"))
+
+    def _is_hopeless(self, trial: Trial, level: Level) -> bool:
+        evidence = level.evidence
+        if evidence.audits < QUALITY_FUTILE_AFTER:
+            return False
         least = evidence.lower(_FUTILE_ALPHA)
         needed = evidence.needed(self._epsilon, self._level_delta(trial), least)
-        if evidence.weight + needed > QUALITY_FUTILE_AUDITS:
-            likely = evidence.disagreement or 0.0
-            trial.futile = (
-                f"given up: {evidence.disagreements} disagreements in {audits} audits of its surest answers "
-                f"({likely:.2%}, at least {least:.2%}) do not come to less than {self._epsilon:.2%} within "
-                f"{QUALITY_FUTILE_AUDITS} audits"
-            )
-            self.events.append((at_ms, f"{self.rule} {trial.version}: {trial.futile}"))
+        return needed > 0 and evidence.weight + needed > QUALITY_FUTILE_AUDITS  # else it waits for its windows alone
 
     def _end(self, trial: Trial, at_ms: int, why: str) -> None:
         """The certificate ends; the version, with the thresholds that it had, is tried anew on later audits."""
         self.events.append((at_ms, f"{self.rule} {trial.version}: no longer certified, {why}"))
-        again = Trial(trial.version, self._next(), at_ms, scores=[], ended=why, came=self._came)
+        again = Trial(trial.version, self._next(), at_ms, scores=[], ended=why, came=self._came, fixed=self._came)
         again.levels = [Level(level.coverage, level.score_min) for level in trial.levels]
         self.trials[trial.version] = again  # keeps its place: it is no newer than it was
 
@@ -381,8 +391,11 @@ def _dump(trial: Trial) -> dict[str, Any]:
         "number": trial.number,
         "since_ms": trial.since_ms,
         "scores": list(trial.scores),
-        "levels": [[level.coverage, level.score_min, level.evidence.dump(), level.certified] for level in trial.levels],
-        "windows": [windows.current, windows.in_current, windows.total, windows.squares, windows.messages],
+        "levels": [
+            [level.coverage, level.score_min, level.evidence.dump(), level.messages, level.certified]
+            for level in trial.levels
+        ],
+        "windows": [windows.current, windows.in_current, windows.total, windows.squares],
         "certified_ms": trial.certified_ms,
         "seen_ms": trial.seen_ms,
         "watch": None if trial.watch is None else trial.watch.dump(),
@@ -390,8 +403,7 @@ def _dump(trial: Trial) -> dict[str, Any]:
         "ended": trial.ended,
         "judged_ms": trial.judged_ms,
         "came": trial.came,
-        "named": trial.named,
-        "knows": trial.knows,
+        "fixed": trial.fixed,
         "sizes": [[size, each.largest, each.evidence.dump()] for size, each in trial.sizes.items()],
     }
 
@@ -403,8 +415,8 @@ def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
         since_ms=int(state["since_ms"]),
         scores=[float(score) for score in state["scores"]],
         levels=[
-            Level(float(part), float(least), Evidence.load(counts), bool(certified))
-            for part, least, counts, certified in state["levels"]
+            Level(float(part), float(least), Evidence.load(counts), float(messages), bool(certified))
+            for part, least, counts, messages, certified in state["levels"]
         ],
         windows=Windows(int(state["windows"][0]), *(float(each) for each in state["windows"][1:])),
         certified_ms=int(state["certified_ms"]),
@@ -414,7 +426,6 @@ def _load(state: Mapping[str, Any], epsilon: float) -> Trial:
         ended=state["ended"],
         judged_ms=int(state["judged_ms"]),
         came=float(state["came"]),
-        named=float(state["named"]),
-        knows=float(state["knows"]),
+        fixed=float(state["fixed"]),
         sizes={int(size): Sized(int(largest), Evidence.load(counts)) for size, largest, counts in state["sizes"]},
     )

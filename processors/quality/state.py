@@ -54,6 +54,7 @@ from topics.messages import Audit
 
 _FORMAT = 3  # of the state; another is not read
 _SETTLE_MS = round(QUALITY_SETTLE_SECONDS * 1000)
+_ALIKE = 0.05  # of the messages: who answers so many more or less is no other for it
 _TRAFFIC_DAYS = 7  # that traffic is measured over
 _HOUR_MS, _MINUTE_MS = 3_600_000, 60_000
 _RULES: Final[tuple[RuleName, RuleName]] = ("free", "batch")
@@ -442,33 +443,41 @@ class StreamQuality:
         """The least that keeps certificates alive and lets trials end, in steps of two so that weights are few."""
         since_ms = max(self._first_ms, (self._clock_ms // DAY_MS - _TRAFFIC_DAYS + 1) * DAY_MS)
         elapsed_ms = max(self._clock_ms - since_ms, _HOUR_MS)
-        share = 1.0 if free is None else free.answers
-        audits, within_ms = QUALITY_AUDITS_PER_EXPIRY, self._expiry_ms
-        if self.on_trial:
-            audits, within_ms = QUALITY_TRIAL_AUDITS, self._trial_ms
-        answers = sum(self._traffic.values()) / elapsed_ms * within_ms * share
+        share = 1.0 if free is None else self._admissions["free"].answers(free)
+        per_ms = sum(self._traffic.values()) / elapsed_ms
         probability = self._audit_min
-        while probability < 1 and answers * probability < audits:
+        while probability < 1 and per_ms * share * self._expiry_ms * probability < QUALITY_AUDITS_PER_EXPIRY:
             probability *= 2
+        if self.on_trial:  # whoever answers a message: its audit tells what the version on trial would have said
+            while probability < 1 and per_ms * self._trial_ms * probability < QUALITY_TRIAL_AUDITS:
+                probability *= 2
         return min(probability, 1.0)
 
     @property
     def on_trial(self) -> bool:
-        """Whether the newest version of a rule began so lately that a good one would not be certified yet. Its levels
-        gather audits together, so where one is certified those of the others are there. More audits of what is
-        answered below tell of a version of `batch` only where batches answer."""
-        tried = [each for rule, each in self._admissions.items() if rule == "free" or each.certified]
-        return self._refused is None and any(
-            not trial.certified and not trial.futile and admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS
-            for admission in tried
-            if (trial := admission.newest) is not None
-        )
+        """Whether a version may yet be certified that more audits of what is answered below tell of. They tell of a
+        version of `batch` only where batches answer."""
+        return self.tries("free") or (bool(self._admissions["batch"].certified) and self.tries("batch"))
+
+    def tries(self, rule: RuleName) -> bool:
+        """Whether the rule's newest version began so lately that a good one would not be certified yet. Its levels
+        gather audits together, so where one is certified those of the others are there."""
+        admission = self._admissions[rule]
+        trial = admission.newest
+        if trial is None or trial.certified or trial.futile or self._refused is not None:
+            return False
+        return admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS
+
+    def certifies(self, version: str) -> bool:
+        """Of memory and student: whether this one is certified, answering or not."""
+        return any(trial.version == version for trial in self._admissions["free"].certified)
 
     def _best(self, trials: Sequence[Trial]) -> Trial | None:
-        """The one with the most answers, of such the newest."""
+        """The one with the most answers, of such about as many the newest."""
         if self.pinned is not None:
             trials = [trial for trial in trials if trial.version == self.pinned]
-        return max(trials, key=lambda trial: (trial.answers, trial.number), default=None)
+        answers = self._admissions["free"].answers
+        return max(trials, key=lambda trial: (round(answers(trial) / _ALIKE), trial.number), default=None)
 
     def _answering(self, now_ms: int) -> Trial | None:
         return self._best(self._alive("free", now_ms))
@@ -575,8 +584,8 @@ class StreamQuality:
         e, bound = level.evidence.log_e(self._epsilon), admission.log_bound(trial)
         if trial.certified:
             also = "" if trial.whole else f"; {level.coverage:.0%} is as far as it has come"
-            if admission.rule == "free" and trial.knows < 0.995:
-                also += f"; it has an answer for {trial.knows:.0%} of messages"
+            if admission.rule == "free" and (knows := admission.knows(trial)) < 0.995:
+                also += f"; it has an answer for {knows:.0%} of messages"
             return f"certified: {level.evidence.audits} audits had it, {level.evidence.disagreements} disagreed{also}"
         if admission.newest is not None and trial.judged_ms < admission.newest.since_ms:
             return f"{again}newer versions are tried in its place"

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from processors.quality.admission import COVERAGES, WALKS_FROM, WHOLE, Admission, Drawn, Spread, Trial
+from processors.quality.admission import COVERAGES, WALKS_FROM, WHOLE, Admission, Drawn, Spread, Trial, Windows
 from processors.quality.betting import version_delta
 from tests.unit.quality.audits import HOUR_MS, START_MS
 from topics.limits import QUALITY_BURN_IN_AUDITS, QUALITY_VERSIONS_MAX
@@ -149,11 +149,43 @@ def test_windows_may_be_of_messages_where_times_say_nothing() -> None:
     to = admission(Spread(windows=10, window_messages=400))
     trial = to.freeze("v1", START_MS, even_scores(100))
     for _ in range(3_800):
+        to.passed(1)
         judge(to, 0.9)
     assert not trial.certified
     for _ in range(400):
+        to.passed(1)
         judge(to, 0.9)
     assert trial.certified
+
+
+def test_much_traffic_ends_no_trial_that_only_waits_for_its_day() -> None:
+    to = admission(Spread())
+    trial = to.freeze("v1", START_MS, [1.0] * 100)
+    for n in range(25 * 1_000):  # more than QUALITY_FUTILE_AUDITS before a day is over
+        judge(to, 1.0, at_ms=START_MS + n * HOUR_MS // 1_000)
+    assert not trial.futile
+    assert trial.whole
+
+
+def test_a_rule_whose_surest_answers_are_its_worst_is_tried_on() -> None:
+    """The surest 30% are wrong too often, the surest 60% are not."""
+    for seed in range(10):
+        to, rng = admission(), random.Random(seed)
+        trial = to.freeze("v1", START_MS, even_scores(100))
+        for _ in range(4_000):
+            score = rng.random()
+            judge(to, score, disagrees=score >= 0.7 and rng.random() < 0.024)
+        assert not trial.futile
+
+
+def test_windows_in_which_fewer_are_audited_count_as_much() -> None:
+    """As when another version was certified meanwhile, and one of twenty messages is audited."""
+    windows = Windows()
+    for hour in range(24):
+        share = 1 if hour < 18 else 20
+        for _ in range(800 // share):
+            windows.add(hour, share)
+    assert windows.effective == pytest.approx(24)
 
 
 def test_what_is_hopeless_is_given_up_with_figures() -> None:

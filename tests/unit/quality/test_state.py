@@ -288,7 +288,22 @@ def test_who_answers_more_messages_answers_not_who_is_certified_for_all_of_the_f
     assert "25% of messages" in versions["memory"].why
     assert judge.standing(now_ms).free_version == "student"
     again = StreamQuality.load(orjson.loads(orjson.dumps(judge.dump())), QUALITY, "p1")
-    assert again.report(now_ms) == judge.report(now_ms)
+    assert again.dump() == judge.dump()
+    assert again.standing(now_ms) == judge.standing(now_ms)
+
+
+def test_of_two_that_answer_about_as_much_the_newer_answers() -> None:
+    rng = random.Random(5)
+    judge = state()
+    for n in range(30 * 60):
+        score = rng.random()
+        both = [shadow(False, score, version=version) for version in ("v1", "v2")]
+        judge.fold(judged(START_MS + n * MINUTE_MS, *both))
+    end_ms = START_MS + 30 * HOUR_MS
+    assert {each.version for each in judge.report(end_ms).versions if each.certified} == {"v1", "v2"}
+    assert judge.standing(end_ms).free_version == "v2"
+    assert judge.certifies("v1")
+    assert not judge.certifies("v3")
 
 
 def test_a_trial_that_goes_on_is_not_forgotten_for_those_that_came_after_it() -> None:
