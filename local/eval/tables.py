@@ -9,7 +9,7 @@ from local.eval.intervals import Interval
 from local.eval.variants import LADDER
 from topics.messages import Reference
 
-PER_MESSAGE = {variant.name for variant in LADDER if variant.judges == "messages"}
+_PER_MESSAGE = {variant.name for variant in LADDER if variant.judges == "messages"}
 _COLUMNS = (
     "",
     "$/M",
@@ -48,7 +48,7 @@ def headings(result: Compared, reference: Reference, epsilons: Sequence[float]) 
         sampled += ", its first" if result.unit == "message" else ", whole blocks drawn by their names"
     units = f", {result.units:,} {result.unit}s" if result.unit != "message" else ""
     if result.sessions is not None:
-        lines = sum(row.variant in PER_MESSAGE for row in result.rows)
+        lines = sum(row.variant in _PER_MESSAGE for row in result.rows)
         units += (
             f", judged as {result.sessions:,} sessions but for the first {'row' if lines == 1 else f'{lines} rows'}"
         )

@@ -297,7 +297,7 @@ class _Gated:
         if report.events:
             return report.events[0].what
         tried = [version for version in report.versions if version.levels]
-        return f"{len(tried)} versions on trial, too few audits yet" if tried else "no version was on trial yet"
+        return f"too few audits yet, versions on trial: {len(tried)}" if tried else "no version was on trial yet"
 
     @property
     def _referee(self) -> Referee:
