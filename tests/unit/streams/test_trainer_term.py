@@ -22,6 +22,7 @@ from streams.quality_records import Certificate, Newest, Order, certificate_reco
 from streams.student_records import Kept
 from streams.trainer_term import Term, _certificate, _kept, _Learning, _removed, _resumed, _show, stream_in
 from tests.fakes import ManualClock
+from tests.unit.quality.audits import below
 from topics import limits
 from topics.catalog import AUDITS
 from topics.messages import Audit, Shadow, Source
@@ -115,6 +116,25 @@ def test_memory_alone_needs_no_student() -> None:
 
 
 # --- from one term to the next ----------------------------------------------------------------------
+
+
+def tell(one: _Learning, now_ms: int) -> str | None:
+    """What is published of it, and which version answers by it."""
+    certificate = _certificate(one, one.judged.standing(now_ms), now_ms)
+    Term._was_said(cast(Term, None), one, certificate)
+    return certificate.standing.free_version
+
+
+def test_a_stream_is_taught_anew_after_a_revocation_also_where_another_version_goes_on() -> None:
+    one, now_ms = learning("v1", "v2")
+    answered = tell(one, now_ms)
+    assert answered is not None
+    assert not one.revoked
+    chance = one.judged.standing(now_ms).audit_probability
+    for _ in range(50):
+        one.judged.fold(below(now_ms, True, version=answered, policy_version=one.spec.version, probability=chance))
+    assert tell(one, now_ms) not in (None, answered)
+    assert one.revoked
 
 
 def heard(value: bytes, *, key: bytes = b"logs") -> Newest:
