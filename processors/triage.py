@@ -276,8 +276,8 @@ class Triage:
                 )
                 self._known.put(like, known)
 
-    def _remembered(self, item: Item) -> Verdict | None:
-        return self._memory.get(self._keys.key(item.tenant, item.memory_text))
+    def _remembered(self, tenant: str, text: str) -> Verdict | None:
+        return self._memory.get(self._keys.key(tenant, text))
 
     async def _answer(self, item: Item) -> Refereed:
         alone = gives_orders(item.text)
@@ -302,6 +302,7 @@ class Triage:
     def _learn(self, item: Item, verdict: Verdict) -> None:
         """What a model was paid for."""
         if verdict.confidence is not None and verdict.confidence >= self._confidence_min:
+            item = item if self._votes is None or item.session is None else self._votes.heard(item)
             key = self._keys.key(item.tenant, item.memory_text)
             self._exact.put(key, item, replace(verdict, tier="memory"))
         for kin in (self._templates, self._near):

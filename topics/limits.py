@@ -26,6 +26,7 @@ SESSION_CHARS_OPEN_MAX = 32 * MIB  # a partition: what sessions say, without the
 SESSIONS_REMEMBERED_MAX = 10_000  # a partition: sessions that ended early and may go on; part of the same characters
 SESSION_VOTES_MIN = 3  # sessions of a kind that are asked about before memory answers: a model errs on one in twenty
 SESSION_VOTES_MAX = 5  # where those do not agree
+SESSION_VOTES_KEPT = 15  # of a kind: most of 15 are wrong for one kind in 20 that a model errs on in 3 of 10 cases
 SESSION_FORMS_MAX = 200  # templates of one session that are told apart; further lines are counted together
 SESSION_LINE_CHARS_MAX = 500  # shown of one of its lines
 SESSION_QUIET_SECONDS = 5.0  # without any line in the partition: then the clock ends sessions, not only later lines
