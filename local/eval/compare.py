@@ -36,7 +36,7 @@ RECORDS_MAX = 20_000  # of a source: with them all variants together take a few 
 UNDER_WAY_MAX = 1_000  # messages at once: as many as triage takes of a partition
 LANE_DEADLINE_S = 900.0  # of the variants that may use cheap lanes
 RUNNING_SHARE_MIN = 0.05  # of the messages have to come after admission, for a price of running
-_admitted: ContextVar[bool] = ContextVar("admitted")  # when the message came on whose account a call is made
+_number: ContextVar[int] = ContextVar("number")  # of the message on whose account a call is made
 _REALTIME: tuple[Lane, ...] = ("realtime",)
 _CHEAP: tuple[Lane, ...] = ("realtime", "flex")
 
@@ -73,12 +73,12 @@ class Row:
     reference: Reference | None  # that it was proven against; None: it proves nothing
     epsilon: float | None  # how often it may differ from it, where it is to prove that
     usd_per_million: float  # of the messages that came while nothing was on trial; of all, where they are too few
-    admission_usd: float | None  # spent on the others beyond the running price; None: what is no trial is too little
+    admission_usd: float | None  # spent on the others beyond what they cost running; None: the former are too few
     admitted_share: float  # of the messages: those that came while something was certified and nothing on trial
     certified: bool  # whether anything was, at the end
-    floor_usd_per_million: float  # at the lane's price
+    floor_usd_per_million: float  # of the same messages, at the lane's price
     floors: float  # how many times the floor it costs
-    saving: float  # how many times cheaper than the baseline
+    saving: float  # how many times cheaper than the baseline, of the same messages
     score: Score
     figure: float  # F1, or accuracy
     difference: Interval  # of the figure, ours less the baseline's, by a paired bootstrap
@@ -130,11 +130,11 @@ _Labels = Sequence[str | None]
 
 @dataclass(slots=True)
 class _Run:
-    """What came of one variant. Pairs: while it proved itself, and else."""
+    """What came of one variant, and of each message what was spent on its account and how it was when it came."""
 
+    usd_micros: list[float]
+    admitted: list[bool]  # something was certified, and nothing on trial
     decided: list[Decided] = field(default_factory=list)
-    usd_micros: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    lines: list[int] = field(default_factory=lambda: [0, 0])  # messages that came
     calls: int = 0
     certified: bool = False
     proof: str = ""
@@ -196,7 +196,7 @@ async def _compare(source: Source, terms: Terms, gold: Path, say: Callable[[str]
                 runs[variant.name, proof],
                 source,
                 baseline,
-                _prices(runs[BASELINE.name, _Proof()])[0],
+                runs[BASELINE.name, _Proof()].usd_micros,
                 {reference: asked[reference, id(_view(variant, source))][1] for reference in terms.references},
                 terms.seed,
             )
@@ -229,10 +229,10 @@ def _proofs(variant: Variant, terms: Terms) -> Sequence[_Proof]:
 
 async def _run(variant: Variant, view: View, proof: _Proof, source: Source, service: Service, terms: Terms) -> _Run:
     """Every message through one variant."""
-    run = _Run()
+    run = _Run([0.0] * len(view.messages), [False] * len(view.messages))
 
     def on_spend(spend: Spend) -> None:
-        run.usd_micros[_admitted.get()] += spend.usd_micros
+        run.usd_micros[_number.get()] += spend.usd_micros
         run.calls += 1
 
     policy, stream = _in_lanes(source, variant)
@@ -271,8 +271,8 @@ async def _feed(running: Running, messages: Sequence[Message], run: _Run) -> Non
 
     async def one(number: int, message: Message) -> None:
         arrived_s = loop.time()
-        _admitted.set(running.admitted)
-        run.lines[running.admitted] += message.lines
+        _number.set(number)
+        run.admitted[number] = running.admitted
         async with room:
             found[number] = await running.decide(message.item)
         run.latencies_ms.append((loop.time() - arrived_s) * 1000)
@@ -301,20 +301,23 @@ def _row(
     run: _Run,
     source: Source,
     baseline: Sequence[Judged],
-    baseline_usd: float,
+    baseline_usd_micros: Sequence[float],
     references: Mapping[Reference, _Labels],
     seed: int,
 ) -> Row:
-    """`baseline`: what quality is compared with; `baseline_usd`: a message of the one plain call for each;
+    """`baseline`: what quality is compared with; `baseline_usd_micros`: of the one plain call for each record;
     `references`: what they say about the messages as this variant judges them."""
     spec, view = source.spec, _view(variant, source)
-    usd, admission_usd = _prices(run)
+    running = _running(run, view)
+    usd, admission_usd = _prices(run, view, running)
+    offsets = [offset for number in running for offset in view.messages[number].offsets]
     ours = view.judged(run.labels)
     found = score(ours, spec.positive)
     held_to = spec.positive if spec.figure == "f1" else None
     figure = found.accuracy if held_to is None else found.f1
     price = _floor_price(source.policy, variant)
-    floor = sum(floor_usd(message.item.text, price) for message in source.single.messages) / source.single.lines * 1e6
+    floor = sum(floor_usd(source.single.messages[offset].item.text, price) for offset in offsets) / len(offsets) * 1e6
+    plainly = sum(baseline_usd_micros[offset] for offset in offsets) / len(offsets)
     below = [number for number, one in enumerate(run.decided) if one.below]
     return Row(
         variant=variant.name,
@@ -322,11 +325,11 @@ def _row(
         epsilon=proof.epsilon,
         usd_per_million=usd * 1e6,
         admission_usd=admission_usd,
-        admitted_share=run.lines[1] / view.lines,
+        admitted_share=sum(m.lines for m, so in zip(view.messages, run.admitted, strict=True) if so) / view.lines,
         certified=run.certified,
         floor_usd_per_million=floor,
         floors=usd * 1e6 / floor,
-        saving=baseline_usd / usd if usd else float("inf"),
+        saving=plainly / usd / 1e6 if usd else float("inf"),
         score=found,
         figure=1.0 if figure is None else figure,  # nothing to find and nothing raised
         difference=intervals.difference(intervals.pairs(ours, baseline, held_to), held_to, seed),
@@ -345,14 +348,22 @@ def _row(
     )
 
 
-def _prices(run: _Run) -> tuple[float, float | None]:
-    """USD a message running, and what admission cost beyond that. Where too few messages came without a trial to tell,
-    the price is of all messages, and None."""
-    before, after = run.lines
-    if after < RUNNING_SHARE_MIN * (before + after):
-        return sum(run.usd_micros) / 1e6 / max(1, before + after), None
-    usd = run.usd_micros[1] / 1e6 / after
-    return usd, run.usd_micros[0] / 1e6 - usd * before
+def _running(run: _Run, view: View) -> Sequence[int]:
+    """The messages that a running price is told of: those that came while nothing was on trial, or all where they are
+    too few."""
+    admitted = [number for number, so in enumerate(run.admitted) if so]
+    enough = sum(view.messages[number].lines for number in admitted) >= RUNNING_SHARE_MIN * view.lines
+    return admitted if enough else range(len(view.messages))
+
+
+def _prices(run: _Run, view: View, running: Sequence[int]) -> tuple[float, float | None]:
+    """USD a record of `running`, and what admission cost beyond that; None where all are `running` for want of those
+    that were admitted."""
+    lines = sum(view.messages[number].lines for number in running)
+    usd = sum(run.usd_micros[number] for number in running) / 1e6 / max(1, lines)
+    if len(running) == len(view.messages) and not all(run.admitted):
+        return usd, None
+    return usd, sum(run.usd_micros) / 1e6 - usd * view.lines
 
 
 def _floor_price(policy: Policy, variant: Variant) -> Price:

@@ -23,9 +23,13 @@ class Message(NamedTuple):
 
     item: Item
     at_s: float  # when it comes, after the first
-    lines: int  # records that it stands for
+    offsets: tuple[int, ...]  # of the records that it stands for
     gold: str | None
     unit: str
+
+    @property
+    def lines(self) -> int:
+        return len(self.offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +100,8 @@ def _read(
         at_ms = round((EPOCH_S + at_s) * 1000)
         fed = Fed(stream.topics[0], 0, taken, at_ms, record.key, record.value, record.headers)
         if isinstance(item := normaliser.read(fed), Item):
+            yield Message(item, at_s, (taken,), spec.gold_of(known), unit), record.timestamp_ms or at_ms
             taken += 1
-            yield Message(item, at_s, 1, spec.gold_of(known), unit), record.timestamp_ms or at_ms
 
 
 def _by_session(read: Sequence[tuple[Message, int]], stream: Stream, spec: SourceSpec) -> Iterator[Message]:
@@ -109,10 +113,11 @@ def _by_session(read: Sequence[tuple[Message, int]], stream: Stream, spec: Sourc
     at_s = 0.0
 
     def message_of(ended: Ended) -> Message:
-        lines = [by_offset[line.record.offset] for line in ended.session.lines]
+        offsets = tuple(line.record.offset for line in ended.session.lines)
+        lines = [by_offset[offset] for offset in offsets]
         golds = {line.gold for line in lines}
         gold = spec.positive if spec.positive in golds else lines[-1].gold
-        return Message(session_item(ended.session), at_s, len(lines), gold, lines[-1].unit)
+        return Message(session_item(ended.session), at_s, offsets, gold, lines[-1].unit)
 
     for message, own_ms in read:
         at_s = message.at_s

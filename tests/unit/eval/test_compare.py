@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,11 +16,12 @@ from local.eval import compare, front, plain, tables
 from local.eval.command import evaluate
 from local.eval.compare import RUNNING_SHARE_MIN, Compared, Terms
 from local.eval.sources import SourceSpec
-from local.eval.variants import LADDER
+from local.eval.variants import BASELINE, LADDER, Decided, Setting, Variant
 from local.eval.virtual import EPOCH_S, LocalGateway, LoopClock, VirtualLoop, service
 from local.standin.settings import StandInSettings
 from local.standin.tokens import count
 from processors.gateway.prices import BUILT_IN
+from processors.items import Item
 from processors.policy import Policy, Session
 from streams.settings import Runtime
 from tests.unit.eval.build import source
@@ -127,7 +129,7 @@ def test_many_in_a_call_and_memory_cost_less_than_one_a_call(compared: Compared)
     by_name = {row.variant: row for row in compared.rows}
     assert by_name["nano, batched"].saving > 2
     assert by_name["+ exact memory"].calls <= by_name["+ second votes"].calls
-    floors = {row.floor_usd_per_million for row in compared.rows}
+    floors = {row.floor_usd_per_million for row in compared.rows if row.admitted_share == 1}
     assert len(floors) == 2, "one of each price: realtime, and half of it"
     assert max(floors) == pytest.approx(2 * min(floors))
 
@@ -158,6 +160,44 @@ def test_what_a_trial_costs_is_no_part_of_the_running_price(compared: Compared) 
             assert (row.admission_usd is None) == (row.admitted_share < RUNNING_SHARE_MIN)
         else:
             assert row.admitted_share == 1
+
+
+def test_what_runs_is_compared_with_what_the_same_messages_cost_plainly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source's messages may become longer: that is no merit or fault of what is certified by then."""
+    monkeypatch.setattr(compare, "LADDER", (BASELINE, Variant(name="late", start=Late)))
+    long = "block " + "blk_7 received " * 200
+    file = blocks(tmp_path, [(long if number < 10 else "b", number) for number in range(20)])
+    spec, given = replace(SPEC, unit="message"), policy(None)
+    baseline, late = compare.compare(file, spec, given, Terms(rate=0.2), lambda _: None).rows
+    assert baseline.admitted_share == 1
+    assert late.admitted_share == 0.5
+    assert late.saving == pytest.approx(1, rel=0.05), "each is a plain call"
+    assert late.usd_per_million < baseline.usd_per_million / 2
+    assert late.floor_usd_per_million < baseline.floor_usd_per_million / 2
+
+
+class Late:
+    """One plain call a message, admitted after ten of them."""
+
+    certified, proof = True, ""
+
+    def __init__(self, setting: Setting) -> None:
+        self._plainly = BASELINE.start(setting)
+        self._decided = 0
+
+    @property
+    def admitted(self) -> bool:
+        return self._decided >= 10
+
+    async def decide(self, item: Item) -> Decided:
+        decided = await self._plainly.decide(item)
+        self._decided += 1
+        return decided
+
+    async def close(self) -> None:
+        await self._plainly.close()
 
 
 def test_what_cannot_be_proven_is_said_with_figures(compared: Compared) -> None:
