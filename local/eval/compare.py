@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from local import pointing
@@ -35,7 +36,7 @@ from topics.messages import Lane, Reference, Spend, Tier
 RECORDS_MAX = 20_000  # of a source: with them all variants together take a few minutes
 UNDER_WAY_MAX = 1_000  # messages at once: as many as triage takes of a partition
 LANE_DEADLINE_S = 900.0  # of the variants that may use cheap lanes
-RUNNING_SHARE_MIN = 0.05  # of the messages have to come after admission, for a price of running
+RUNNING_SHARE_MIN = 0.05  # of the messages have to come while the same is certified, for a price of running
 _number: ContextVar[int] = ContextVar("number")  # of the message on whose account a call is made
 _REALTIME: tuple[Lane, ...] = ("realtime",)
 _CHEAP: tuple[Lane, ...] = ("realtime", "flex")
@@ -72,9 +73,9 @@ class Row:
     variant: str
     reference: Reference | None  # that it was proven against; None: it proves nothing
     epsilon: float | None  # how often it may differ from it, where it is to prove that
-    usd_per_million: float  # of the messages that came while nothing was on trial; of all, where they are too few
-    admission_usd: float | None  # spent on the others beyond what they cost running; None: the former are too few
-    admitted_share: float  # of the messages: those that came while something was certified and nothing on trial
+    usd_per_million: float  # running: see `_running`. Of all messages, where these are too few
+    admission_usd: float | None  # spent beyond that, on trials too; None: what runs is too little
+    running_share: float  # of the messages: those that the price is told of
     certified: bool  # whether anything was, at the end
     floor_usd_per_million: float  # of the same messages, at the lane's price
     floors: float  # how many times the floor it costs
@@ -130,13 +131,13 @@ _Labels = Sequence[str | None]
 
 @dataclass(slots=True)
 class _Run:
-    """What came of one variant, and of each message what was spent on its account and how it was when it came."""
+    """What came of one variant, and of each message what was spent on its account and what was certified as it came."""
 
     usd_micros: list[float]
-    admitted: list[bool]  # something was certified, and nothing on trial
+    certified: list[str]
     decided: list[Decided] = field(default_factory=list)
     calls: int = 0
-    certified: bool = False
+    at_end: str = ""  # what is certified then
     proof: str = ""
     latencies_ms: list[float] = field(default_factory=list)
 
@@ -229,7 +230,7 @@ def _proofs(variant: Variant, terms: Terms) -> Sequence[_Proof]:
 
 async def _run(variant: Variant, view: View, proof: _Proof, source: Source, service: Service, terms: Terms) -> _Run:
     """Every message through one variant."""
-    run = _Run([0.0] * len(view.messages), [False] * len(view.messages))
+    run = _Run([0.0] * len(view.messages), [""] * len(view.messages))
 
     def on_spend(spend: Spend) -> None:
         run.usd_micros[_number.get()] += spend.usd_micros
@@ -258,7 +259,7 @@ async def _run(variant: Variant, view: View, proof: _Proof, source: Source, serv
         )
         try:
             await _feed(running, view.messages, run)
-            run.certified, run.proof = running.certified, running.proof
+            run.at_end, run.proof = running.certified, running.proof
         finally:
             await running.close()
     return run
@@ -272,7 +273,7 @@ async def _feed(running: Running, messages: Sequence[Message], run: _Run) -> Non
     async def one(number: int, message: Message) -> None:
         arrived_s = loop.time()
         _number.set(number)
-        run.admitted[number] = running.admitted
+        run.certified[number] = running.certified
         async with room:
             found[number] = await running.decide(message.item)
         run.latencies_ms.append((loop.time() - arrived_s) * 1000)
@@ -310,7 +311,8 @@ def _row(
     spec, view = source.spec, _view(variant, source)
     running = _running(run, view)
     usd, admission_usd = _prices(run, view, running)
-    offsets = [offset for number in running for offset in view.messages[number].offsets]
+    told = running or range(len(view.messages))
+    offsets = [offset for number in told for offset in view.messages[number].offsets]
     ours = view.judged(run.labels)
     found = score(ours, spec.positive)
     held_to = spec.positive if spec.figure == "f1" else None
@@ -325,8 +327,8 @@ def _row(
         epsilon=proof.epsilon,
         usd_per_million=usd * 1e6,
         admission_usd=admission_usd,
-        admitted_share=sum(m.lines for m, so in zip(view.messages, run.admitted, strict=True) if so) / view.lines,
-        certified=run.certified,
+        running_share=len(offsets) / view.lines if running else 0.0,
+        certified=bool(run.at_end),
         floor_usd_per_million=floor,
         floors=usd * 1e6 / floor,
         saving=plainly / usd / 1e6 if usd else float("inf"),
@@ -349,21 +351,23 @@ def _row(
 
 
 def _running(run: _Run, view: View) -> Sequence[int]:
-    """The messages that a running price is told of: those that came while nothing was on trial, or all where they are
-    too few."""
-    admitted = [number for number, so in enumerate(run.admitted) if so]
-    enough = sum(view.messages[number].lines for number in admitted) >= RUNNING_SHARE_MIN * view.lines
-    return admitted if enough else range(len(view.messages))
+    """The messages that a running price is told of: the last that came while the same was certified. Of so few as are
+    no share of the source to speak of, those before them; empty where there are none."""
+    stretches = [list(each) for what, each in groupby(range(len(view.messages)), run.certified.__getitem__) if what]
+    enough = RUNNING_SHARE_MIN * view.lines
+    long = (each for each in reversed(stretches) if sum(view.messages[number].lines for number in each) >= enough)
+    return next(long, [])
 
 
 def _prices(run: _Run, view: View, running: Sequence[int]) -> tuple[float, float | None]:
-    """USD a record of `running`, and what admission cost beyond that; None where all are `running` for want of those
-    that were admitted."""
+    """USD a record of `running` without what trials take meanwhile, and what was spent beyond that in all. Where there
+    are none: of all messages, and None."""
+    spent = sum(run.usd_micros) / 1e6
+    if not running:
+        return spent / max(1, view.lines), None
     lines = sum(view.messages[number].lines for number in running)
-    usd = sum(run.usd_micros[number] for number in running) / 1e6 / max(1, lines)
-    if len(running) == len(view.messages) and not all(run.admitted):
-        return usd, None
-    return usd, sum(run.usd_micros) / 1e6 - usd * view.lines
+    usd = sum(run.usd_micros[number] - run.decided[number].trial_usd_micros for number in running) / 1e6 / lines
+    return usd, spent - usd * view.lines
 
 
 def _floor_price(policy: Policy, variant: Variant) -> Price:

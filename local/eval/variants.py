@@ -34,7 +34,7 @@ from processors.templates import Templates
 from processors.triage import Triage
 from processors.voting import Voting
 from topics.limits import STUDENT_LESSONS_MIN
-from topics.messages import Decision, Means, Tier, Verdict
+from topics.messages import Audit, Decision, Means, Tier, Verdict
 
 _EXPIRY_MS = 100 * 86_400_000  # of a stream with so many messages a second, though it ends within a minute
 _WINDOWS = 240  # in a source: a proof needs QUALITY_WINDOWS_MIN of them, a tenth
@@ -48,19 +48,16 @@ class Decided:
     by: Means
     climbs: bool  # to an agent, which is not asked here
     below: bool = False  # published below the stream's reference, under its guarantee
+    trial_usd_micros: float = 0.0  # of what it cost, what a trial took: gone once there is none
 
 
 class Running(Protocol):
     """A variant at work on one stream."""
 
     @property
-    def admitted(self) -> bool:
-        """Whether something is certified and nothing is on trial: what it spends meanwhile is what it costs to run."""
-        ...
-
-    @property
-    def certified(self) -> bool:
-        """Whether it may answer below the reference."""
+    def certified(self) -> str:
+        """What may answer below the reference; empty where nothing may. What it spends while this stays the same is
+        what it costs to run."""
         ...
 
     @property
@@ -109,7 +106,7 @@ class Variant:
 class _Asking:
     """Every message to a model; the same gate as triage's says what climbs."""
 
-    admitted = certified = True
+    certified = "all"
     proof = ""
 
     def __init__(self, setting: Setting) -> None:
@@ -163,7 +160,7 @@ class _Batched(_Asking):
 class _Triaged:
     """Triage as it is, with a memory of its own; the stream promises no quality."""
 
-    admitted = certified = True
+    certified = "all"
     proof = ""
 
     def __init__(self, setting: Setting) -> None:
@@ -283,13 +280,11 @@ class _Gated:
         self._students: dict[str, StudentProposer] = {}  # by version, the oldest first: as many as lessons doubled
 
     @property
-    def admitted(self) -> bool:
-        return self.certified and not self._quality.on_trial
-
-    @property
-    def certified(self) -> bool:
+    def certified(self) -> str:
         standing = self._referee.standing
-        return standing.free_version is not None or standing.batch_certified
+        free = () if standing.free_version is None else (f"{standing.free_version} from {standing.free_score_min}",)
+        batch = ("batches",) if standing.batch_certified else ()
+        return ", ".join((*free, *batch))
 
     @property
     def proof(self) -> str:
@@ -317,6 +312,7 @@ class _Gated:
             decision.decided_by,
             decision.escalated_to is not None,
             below=spared or (audit is not None and audit.below),
+            trial_usd_micros=0.0 if audit is None else self._of_trial(audit),
         )
         if audit is not None:
             self._quality.fold(audit)
@@ -325,6 +321,11 @@ class _Gated:
         if taught is not None and not gives_orders(item.text):
             self._learn(Example(student_text(item), taught))
         return decided
+
+    def _of_trial(self, audit: Audit) -> float:
+        """Without a trial fewer would be audited, and nothing asked in shadow beside the reference's own answers."""
+        kept = self._stream.audit_min / audit.probability if audit.below else 0.0
+        return audit.cost_usd_micros * (1 - min(1.0, kept))
 
     def _learn(self, lesson: Example) -> None:
         """Students come seldom: each new version has to prove itself anew, and with less of δ."""

@@ -129,7 +129,7 @@ def test_many_in_a_call_and_memory_cost_less_than_one_a_call(compared: Compared)
     by_name = {row.variant: row for row in compared.rows}
     assert by_name["nano, batched"].saving > 2
     assert by_name["+ exact memory"].calls <= by_name["+ second votes"].calls
-    floors = {row.floor_usd_per_million for row in compared.rows if row.admitted_share == 1}
+    floors = {row.floor_usd_per_million for row in compared.rows if row.running_share == 1}
     assert len(floors) == 2, "one of each price: realtime, and half of it"
     assert max(floors) == pytest.approx(2 * min(floors))
 
@@ -154,12 +154,11 @@ def test_sessions_are_asked_about_as_a_worker_asks_about_them(tmp_path: Path) ->
 
 
 def test_what_a_trial_costs_is_no_part_of_the_running_price(compared: Compared) -> None:
-    """Of so few messages none comes after the trials."""
     for row in compared.rows:
         if row.reference is not None:
-            assert (row.admission_usd is None) == (row.admitted_share < RUNNING_SHARE_MIN)
+            assert (row.admission_usd is None) == (row.running_share < RUNNING_SHARE_MIN)
         else:
-            assert row.admitted_share == 1
+            assert row.running_share == 1
 
 
 def test_what_runs_is_compared_with_what_the_same_messages_cost_plainly(
@@ -171,25 +170,25 @@ def test_what_runs_is_compared_with_what_the_same_messages_cost_plainly(
     file = blocks(tmp_path, [(long if number < 10 else "b", number) for number in range(20)])
     spec, given = replace(SPEC, unit="message"), policy(None)
     baseline, late = compare.compare(file, spec, given, Terms(rate=0.2), lambda _: None).rows
-    assert baseline.admitted_share == 1
-    assert late.admitted_share == 0.5
+    assert baseline.running_share == 1
+    assert late.running_share == 0.5
     assert late.saving == pytest.approx(1, rel=0.05), "each is a plain call"
     assert late.usd_per_million < baseline.usd_per_million / 2
     assert late.floor_usd_per_million < baseline.floor_usd_per_million / 2
 
 
 class Late:
-    """One plain call a message, admitted after ten of them."""
+    """One plain call a message, certified after ten of them."""
 
-    certified, proof = True, ""
+    proof = ""
 
     def __init__(self, setting: Setting) -> None:
         self._plainly = BASELINE.start(setting)
         self._decided = 0
 
     @property
-    def admitted(self) -> bool:
-        return self._decided >= 10
+    def certified(self) -> str:
+        return "all" if self._decided >= 10 else ""
 
     async def decide(self, item: Item) -> Decided:
         decided = await self._plainly.decide(item)
