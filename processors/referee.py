@@ -59,6 +59,7 @@ DAY_S = 86_400
 NEVER = 2.0  # no score is as high
 _CANARY = "/canary"  # no topic has a slash: this coin is another than that of any record's audit
 _LOOK = "/look"  # as above
+_TOLD = "/told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class Referee:
         self._own_secret = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
         self._coin = Coin(self._own_secret)
         self._audits_spent = (0, 0.0)  # the day, and micro-dollars of audits in it
+        self._audit_min = stream.audit_min
         self._regions = Regions(quality.max_disagreement)
         self._looks: Looks | None = None
         if quality.reference != "nano":  # whose audits cost no more than looks: there they find what changes
@@ -248,9 +250,7 @@ class Referee:
         proven = self._proven(item)
         back = proven is not None and self.stands_back(item.tenant, item.template, proven.verdict)
         if proven is not None and not back and self._affordable() and self.spared(item.source):
-            exact = proven.verdict.tier == "memory" and proven.score >= 1.0
-            if not exact and self.looks_at(item.source.partition, item.source.offset):
-                self.look(item, proven.verdict)
+            self._look_now_and_then(item, proven)
             return proven.verdict
         self._plans.put(item.id, self._plan(item, proven))
         return None
@@ -273,9 +273,14 @@ class Referee:
         return self._looks is not None and self._looks.room
 
     def looks_at(self, partition: int, offset: int) -> bool:
-        """Whether its own coin has nano look at a record that was spared an audit. What exact memory answers needs no
+        """Whether its own coin has nano look at a record, which says nothing about its audit. What exact memory answers needs no
         look: the very same text was judged by the reference, or by what is proven, and a look would repeat that."""
         return self.has_looks and self._coin.tossed(_LOOK, partition, offset, LOOKS_SHARE)
+
+    def _look_now_and_then(self, item: Item, published: Proposal) -> None:
+        exact = published.verdict.tier == "memory" and published.score >= 1.0
+        if not exact and self.looks_at(item.source.partition, item.source.offset):
+            self.look(item, published.verdict)
 
     def looks_among(self, records: Sequence[Record]) -> Sequence[bool]:
         """Of which of these records the coin of `looks_at` wants a look; whether there is room is not asked."""
@@ -285,6 +290,12 @@ class Referee:
         """Notes that nano shall be asked too. It waits for nothing, and raises nothing."""
         if self._looks is not None:
             self._looks.note(item, published)
+
+    @property
+    def _told_share(self) -> float:
+        """Of the audits: as many as there are audits and looks without a trial. Of everything, in a trial, chance alone
+        would close regions again and again."""
+        return min(1.0, (self._audit_min + LOOKS_SHARE) / self.standing.audit_probability)
 
     def _told(self, item: Item, published: Verdict, disagrees: bool) -> None:
         """What the reference makes of a published answer: by an audit, or by a look."""
@@ -399,8 +410,10 @@ class Referee:
             return refereed
         asked = self._ask_beside(item, plan) if rule == "batch" else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
-        if rule == "free":
+        if rule == "free" and self._coin.tossed(_TOLD, item.source.partition, item.source.offset, self._told_share):
             self._told(item, answered.verdict, audit.reference_label != audit.label)
+        if rule == "free" and plan.proven is not None:
+            self._look_now_and_then(item, plan.proven)
         audit = await self._heard(audit, asked)
         return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None))
 

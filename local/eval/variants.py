@@ -249,8 +249,9 @@ class _Taught(_Recalling):
 class _Gated:
     """Triage under its guarantee: the reference answers until audits have shown that something cheaper may.
 
-    Proofs are spread over windows of messages, because these messages come faster than a stream's would: a trial takes
-    a tenth of the source at least, and every message is audited meanwhile. A worker's takes a day, and a thousand.
+    Proofs are spread over windows of messages, because these messages come faster than a stream's would, and take a
+    tenth of the source at least. Every message is audited, since the source is short; a worker audits a thousand a day
+    for a trial, and else the stream's least share, which is what `Decided.trial_usd_micros` leaves of the cost.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -270,10 +271,9 @@ class _Gated:
             setting.name,
             setting.quality,
             self._stream.version,
-            audit_min=self._stream.audit_min,
+            audit_min=1.0,
             spread=Spread(window_messages=max(1, setting.messages // _WINDOWS)),
             expiry_ms=_EXPIRY_MS,
-            trial_ms=0,
         )
         self._lessons: list[Example] = []
         self._next = STUDENT_LESSONS_MIN

@@ -14,7 +14,7 @@ alarm (drift.py) or when audits stop; the version is then tried anew, as the nex
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
 from typing import Any, Literal
 
 from processors.quality.betting import Evidence, version_delta
@@ -202,6 +202,16 @@ class Admission:
         told = [(level, self._needed(trial, level)) for level in trial.next_levels if level.evidence.audits]
         return min(told, key=lambda one: one[1], default=None)
 
+    def came_since(self, trial: Trial) -> float:
+        """Messages of the stream since it began."""
+        return self._came - trial.came
+
+    def messages_needed(self, trial: Trial) -> float:
+        """As `nearest`, but of the stream, if all were audited: it need not have an answer for each. inf where nothing
+        tells."""
+        nearest, knows = self.nearest(trial), self.knows(trial)
+        return inf if nearest is None or not knows else nearest[1] / knows
+
     def _needed(self, trial: Trial, level: Level) -> float:
         audits = level.evidence.audits
         likely = ((level.evidence.disagreement or 0.0) * audits + 0.5) / (audits + 1)
@@ -224,7 +234,7 @@ class Admission:
     def age(self, trial: Trial, at_ms: int) -> float:
         """Windows since it began, with audits of it or without."""
         if self._spread.window_messages is not None:
-            return (self._came - trial.came) / self._spread.window_messages
+            return self.came_since(trial) / self._spread.window_messages
         return (at_ms - trial.since_ms) / self._spread.window_ms
 
     def spread_over(self, trial: Trial) -> tuple[float, float]:

@@ -47,6 +47,7 @@ from topics.limits import (
     QUALITY_EXPIRY_SECONDS,
     QUALITY_SETTLE_SECONDS,
     QUALITY_TRIAL_AUDITS,
+    QUALITY_TRIAL_MESSAGES,
     QUALITY_TRIAL_WINDOWS,
     QUALITY_TRIALS_UNKNOWN,
 )
@@ -96,11 +97,9 @@ class StreamQuality:
         audit_min: float = QUALITY_AUDIT_PROBABILITY_MIN,
         spread: Spread | None = None,
         expiry_ms: int = round(QUALITY_EXPIRY_SECONDS * 1000),
-        trial_ms: int = DAY_MS,
     ) -> None:
         """`audit_min`: the least probability of an audit, constant as long as the state lives. `expiry_ms`: without an
-        audit, until a certificate ends. `trial_ms`: in which a trial beside a certificate gets the audits that it
-        takes; 0: every message is audited."""
+        audit, until a certificate ends."""
         if not 0 < audit_min <= 1:
             raise ValueError(f"audits with probability {audit_min}: it has to be above 0 and at most 1")
         self.stream = stream
@@ -113,7 +112,6 @@ class StreamQuality:
         self._delta = round(1 - quality.confidence, 12)  # 0.05, not a binary digit more
         self._audit_min = audit_min
         self._expiry_ms = expiry_ms
-        self._trial_ms = trial_ms
         self._running = Running(audit_min)
         self._share = 1.0 if quality.reference == "nano" else 0.5
         self._admissions: dict[RuleName, Admission] = {
@@ -449,7 +447,7 @@ class StreamQuality:
         while probability < 1 and per_ms * share * self._expiry_ms * probability < QUALITY_AUDITS_PER_EXPIRY:
             probability *= 2
         if self.on_trial:  # whoever answers a message: its audit tells what the version on trial would have said
-            while probability < 1 and per_ms * self._trial_ms * probability < QUALITY_TRIAL_AUDITS:
+            while probability < 1 and per_ms * DAY_MS * probability < QUALITY_TRIAL_AUDITS:
                 probability *= 2
         return min(probability, 1.0)
 
@@ -460,13 +458,18 @@ class StreamQuality:
         return self.tries("free") or (bool(self._admissions["batch"].certified) and self.tries("batch"))
 
     def tries(self, rule: RuleName) -> bool:
-        """Whether the rule's newest version began so lately that a good one would not be certified yet. Its levels
-        gather audits together, so where one is certified those of the others are there."""
+        """Whether the rule's newest version began so lately that a good one would not be certified yet. On a quiet
+        stream a trial's time brings few audits: there it goes on while what it has shown suffices for a certificate
+        within QUALITY_TRIAL_MESSAGES in all. Its levels gather audits together, so where one is certified those of the
+        others are there."""
         admission = self._admissions[rule]
         trial = admission.newest
         if trial is None or trial.certified or trial.futile or self._refused is not None:
             return False
-        return admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS
+        if admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS:
+            return True
+        left = QUALITY_TRIAL_MESSAGES - admission.came_since(trial)
+        return left > 0 and admission.messages_needed(trial) <= left
 
     def certifies(self, version: str) -> bool:
         """Of memory and student: whether this one is certified, answering or not."""

@@ -259,16 +259,29 @@ def test_a_trial_of_what_seldom_has_an_answer_is_over_in_two_days_as_well() -> N
     assert not judge.on_trial
 
 
-def test_a_stream_without_times_of_its_own_audits_all_in_a_trial() -> None:
-    judge = state(trial_ms=0)
-    now_ms = prove(judge, hours=24 * 5, hourly=60)
-    assert not judge.on_trial
-    alone = judge.standing(now_ms).audit_probability
-    assert alone == QUALITY_AUDIT_PROBABILITY_MIN
+def test_on_a_quiet_stream_a_trial_goes_on_as_long_as_it_is_about_to_succeed() -> None:
+    """Two days of 250 messages are too few for any version, and the few audits after them too."""
+    good, good_ms = tried_on_a_quiet_stream(0.0)
+    assert good.standing(good_ms).free_version == "v2"
+    bad, bad_ms = tried_on_a_quiet_stream(0.05)
+    assert bad.standing(bad_ms).free_version == "v1"
+    assert not bad.on_trial, "it would take more than are waited for"
+    assert bad.standing(bad_ms).audit_probability < 1
+
+
+def tried_on_a_quiet_stream(wrong: float) -> tuple[StreamQuality, int]:
+    """Five days of 250 messages with a second version in shadow."""
+    judge = state()
+    now_ms = prove(judge, hours=24 * 5, hourly=30)
     judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
-    judge.fold(below(now_ms, probability=alone, shadows=[shadow(version="v2")]))
-    assert judge.on_trial
-    assert judge.standing(now_ms).audit_probability == 1.0
+    rng = random.Random(5)
+    for n in range(250 * 5):
+        at_ms = now_ms + n * DAY_MS // 250
+        probability = judge.standing(at_ms).audit_probability
+        if rng.random() < probability:
+            tried = shadow(rng.random() < wrong, rng.random(), version="v2")
+            judge.fold(below(at_ms, probability=probability, shadows=[tried]))
+    return judge, at_ms
 
 
 def test_who_answers_more_messages_answers_not_who_is_certified_for_all_of_the_few_it_knows() -> None:

@@ -190,18 +190,30 @@ async def test_nanos_own_errors_close_nothing():
 
 
 async def test_audits_that_disagree_close_a_region_too():
-    subject = Set(flagship=said("alert"), probability=1.0, reference="nano-single")
+    subject = Set(flagship=said("alert"), probability=0.01, reference="nano-single")
     subject.models.nano.judge = lambda _: {"label": "alert"}
-    published = [(await subject.ask(each))[0].decision for each in lines("new", 4)]
+    audited = [each for each in lines("new", 2_000) if not subject.referee.spared(each.source)]
+    published = [(await subject.ask(each))[0].decision for each in audited[:4]]
     assert [each.decided_by for each in published] == ["student", "student", "nano", "nano"]
-    assert subject.counted() == {"agreed": 0, "differed": 0, "none": 0}, "what is audited needs no look"
 
 
 async def test_beside_nano_itself_there_are_no_looks_and_its_audits_do_their_work():
-    subject = Set(nano=said("alert"), reference="nano", probability=1.0)
+    subject = Set(nano=said("alert"), reference="nano", probability=0.01)
     assert not subject.referee.has_looks
-    published = [(await subject.ask(each))[0].decision.decided_by for each in lines("new", 4)]
+    audited = [each for each in lines("new", 2_000) if not subject.referee.spared(each.source)]
+    published = [(await subject.ask(each))[0].decision.decided_by for each in audited[:4]]
     assert published == ["student", "student", "nano", "nano"]
+
+
+async def test_in_a_trial_a_region_hears_of_no_more_audits_than_else():
+    """Where everything is audited two slips of the reference would come close to each other every now and then."""
+    subject = Set(flagship=lambda text: "alert" if int(text.split()[-1]) % 100 < 2 else "routine", probability=1.0)
+    decided = [(await subject.ask(each))[0] for each in lines("old", 800)]
+    assert sum(each.audit.reference_label != each.audit.label for each in decided) == 16, "as many as were promised"
+    assert {each.decision.decided_by for each in decided} == {"student"}
+    changed = Set(flagship=said("alert"), probability=1.0)
+    means = [(await changed.ask(each))[0].decision.decided_by for each in lines("new", 800)]
+    assert "flagship" in means, "a change is found all the same"
 
 
 async def test_as_many_disagreements_as_were_promised_close_next_to_nothing():
