@@ -273,8 +273,9 @@ class Referee:
         return self._looks is not None and self._looks.room
 
     def looks_at(self, partition: int, offset: int) -> bool:
-        """Whether its own coin has nano look at a record, which says nothing about its audit. What exact memory answers needs no
-        look: the very same text was judged by the reference, or by what is proven, and a look would repeat that."""
+        """Whether its own coin, which says nothing about the audit's, has nano look at a record. What exact memory
+        answers needs no look: the very same text was judged by the reference, or by what is proven, and a look would
+        repeat that."""
         return self.has_looks and self._coin.tossed(_LOOK, partition, offset, LOOKS_SHARE)
 
     def _look_now_and_then(self, item: Item, published: Proposal) -> None:

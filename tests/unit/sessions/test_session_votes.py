@@ -78,7 +78,7 @@ def test_what_is_said_of_a_kind_that_memory_knows_is_a_vote_more() -> None:
 
 @pytest.mark.parametrize("turn", range(5))
 def test_a_slip_about_one_session_in_eight_never_changes_what_memory_says(turn: int) -> None:
-    """Where every session is judged, as on trial, memory is not as good as the last few answers, but as most of many."""
+    """Where every session is judged, as on trial, memory says what most of many answers were, not the last few."""
     asked = Asked()
     asked.answer(*["y"] * SESSION_VOTES_MAX)
     said = set()
