@@ -24,8 +24,9 @@ reference is (Stream.audit_min in processors/policy.py). The claim of a day take
 answers at 2%; with more of them audits alone would cost as much as they save. What changes meanwhile in one kind of
 message is found by cheap looks (processors/looks.py), which are no part of any proof. With little traffic the
 probability is doubled until ten audits are expected before a certificate expires; the claim gains nothing by that, the
-certificate stays. While another version is on trial it is doubled until the trial may end within a day: it takes a
-number of audits, which cost the same in a day as in a month.
+certificate stays. While another version is on trial it is doubled until the trial may end within a day, and on a quiet
+stream a trial that is about to succeed lasts longer: it takes a number of audits, which cost the same in a day as in a
+month.
 """
 
 from collections.abc import Mapping, Sequence
