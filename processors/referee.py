@@ -84,6 +84,7 @@ class _Plan(NamedTuple):
     batch: Nanos | None  # certified, and by its side of the canary: it answers what `proven` does not
     audited: bool  # the side of its coin
     probability: float
+    told_share: float  # of the audits, that regions hear of: of all in a trial, chance alone would close them
     instead: Region | None = None  # where `proven` stands back: the reference answers
 
 
@@ -131,7 +132,6 @@ class Referee:
         self._own_secret = rng.randbytes(32)  # until the stream's is known: then all is audited anyway
         self._coin = Coin(self._own_secret)
         self._audits_spent = (0, 0.0)  # the day, and micro-dollars of audits in it
-        self._audit_min = stream.audit_min
         self._regions = Regions(quality.max_disagreement)
         self._looks: Looks | None = None
         if quality.reference != "nano":  # whose audits cost no more than looks: there they find what changes
@@ -292,12 +292,6 @@ class Referee:
         if self._looks is not None:
             self._looks.note(item, published)
 
-    @property
-    def _told_share(self) -> float:
-        """Of the audits: as many as there are audits and looks without a trial. Of everything, in a trial, chance alone
-        would close regions again and again."""
-        return min(1.0, (self._audit_min + LOOKS_SHARE) / self.standing.audit_probability)
-
     def _told(self, item: Item, published: Verdict, disagrees: bool) -> None:
         """What the reference makes of a published answer: by an audit, or by a look."""
         region = region_of(item.tenant, item.template, published.tier, published.label)
@@ -322,6 +316,7 @@ class Referee:
             batch=self._answering_batches(item),
             audited=not self.spared(item.source),
             probability=self.standing.audit_probability,
+            told_share=self.standing.untried_probability / (self.standing.audit_probability or 1.0),
             instead=instead,
         )
 
@@ -411,10 +406,11 @@ class Referee:
             return refereed
         asked = self._ask_beside(item, plan) if rule == "batch" else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
-        if rule == "free" and self._coin.tossed(_TOLD, item.source.partition, item.source.offset, self._told_share):
-            self._told(item, answered.verdict, audit.reference_label != audit.label)
         if rule == "free" and plan.proven is not None:
-            self._look_now_and_then(item, plan.proven)
+            if self._coin.tossed(_TOLD, item.source.partition, item.source.offset, plan.told_share):
+                self._told(item, answered.verdict, audit.reference_label != audit.label)
+            else:  # as if its coin had spared it
+                self._look_now_and_then(item, plan.proven)
         audit = await self._heard(audit, asked)
         return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None))
 

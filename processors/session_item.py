@@ -30,6 +30,7 @@ _OUTCOME = re.compile(
 )
 _LEFT_OUT_CHARS = 80  # of the line that says what is left out
 _DIGEST_BYTES = 32
+KIND_CHARS = limits.MEMORY_TEXT_CHARS_MAX + 2 * _DIGEST_BYTES  # of `memory_text`: more than that of any line has
 
 
 def session_item(session: Session) -> Item:
@@ -87,7 +88,7 @@ def _line(form: Form) -> str:
 
 
 def _memory_text(tally: Tally) -> str:
-    """Longer than that of any line (texts.memory_text): no line can pass for a session."""
+    """KIND_CHARS, hence longer than that of any line (texts.memory_text): no line can pass for a session."""
     counted = sorted((template, _rounded(form.count)) for template, form in tally.forms.items())
     told = "\n".join(f"{count} × {template}" for template, count in counted) + f"\n{_rounded(tally.others)}"
     digest = hashlib.blake2b(told.encode(errors="replace"), digest_size=_DIGEST_BYTES, person=b"session").hexdigest()

@@ -3,11 +3,12 @@
 Exact memory keeps what was said once; but sessions with equal counts are different texts, and one slip about a common
 session would be repeated thousands of times. So the first SESSION_VOTES_MIN of a kind are asked about each, and where
 they do not agree more are, up to SESSION_VOTES_MAX; then memory gives the answer that most of them had. What a model
-says of the kind later, as where the reference judges sessions that memory knows, are votes as well: the latest
-SESSION_VOTES_KEPT of all count. A kind's votes are told apart by a number that is part of what memory knows them by:
-memory has the votes, and nothing else does.
+says of the kind later, as where the reference judges sessions that memory knows, is a vote as well, of
+SESSION_VOTES_KEPT: beyond them it takes the place of any. A kind's votes are told apart by a number that is part of
+what memory knows them by: memory has the votes, and nothing else does.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,10 +23,10 @@ _NUMBERS = [chr(ord("0") + number) for number in range(SESSION_VOTES_KEPT)]  # o
 class Votes:
     """Of one stream and version of its policy."""
 
-    def __init__(self, remembered: Callable[[str, str], Verdict | None]) -> None:
+    def __init__(self, remembered: Callable[[str, str], Verdict | None], rng: random.Random) -> None:
         """`remembered`: what exact memory has of a tenant's text."""
         self._remembered = remembered
-        self._turns = 0
+        self._rng = rng
 
     def of(self, session: Item) -> Item:
         """The session as it is asked about: as a vote that is missing, or as one that memory has and that says what
@@ -34,7 +35,8 @@ class Votes:
         agree = len(set(said.values())) <= 1
         wanted = SESSION_VOTES_MIN if agree or len(said) < SESSION_VOTES_MIN else SESSION_VOTES_MAX
         if len(said) < wanted:
-            return _numbered(session, session.memory_text, self._one([n for n in _NUMBERS[:wanted] if n not in said]))
+            missing = [number for number in _NUMBERS[:wanted] if number not in said]
+            return _numbered(session, session.memory_text, self._rng.choice(missing))
         ((most, _),) = Counter(said.values()).most_common(1)
         return _numbered(session, session.memory_text, next(number for number, label in said.items() if label == most))
 
@@ -46,7 +48,7 @@ class Votes:
         if vote.memory_text[-1] not in said:
             return vote
         missing = [number for number in _NUMBERS if number not in said]
-        return _numbered(vote, kind, missing[0] if missing else self._one(_NUMBERS))
+        return _numbered(vote, kind, missing[0] if missing else self._rng.choice(_NUMBERS))
 
     def _said(self, tenant: str, kind: str) -> Mapping[str, str]:
         """Labels by number."""
@@ -57,10 +59,6 @@ class Votes:
             elif at >= SESSION_VOTES_MAX:
                 break  # from there on `heard` gives out the numbers one after the other
         return said
-
-    def _one(self, numbers: list[str]) -> str:
-        self._turns += 1
-        return numbers[self._turns % len(numbers)]
 
 
 def _numbered(session: Item, kind: str, number: str) -> Item:

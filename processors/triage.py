@@ -38,6 +38,7 @@ from processors.referee import Referee, Refereed
 from processors.remembered import Learner, MemoryKind, Remembered
 from processors.rule_versions import memory_of
 from processors.rules import Held, Rules
+from processors.session_item import KIND_CHARS
 from processors.session_votes import Votes
 from processors.sharing import Sharing
 from processors.signals import Signals
@@ -113,7 +114,7 @@ class Triage:
         self._sharing = Sharing(self._batches)
         self._voting = Voting(self._batches, asked_now, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
-        self._votes = None if stream.session is None else Votes(self._remembered)
+        self._votes = None if stream.session is None else Votes(self._remembered, rng)
         self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
         self.referee: Referee | None = None
@@ -302,7 +303,8 @@ class Triage:
     def _learn(self, item: Item, verdict: Verdict) -> None:
         """What a model was paid for."""
         if verdict.confidence is not None and verdict.confidence >= self._confidence_min:
-            item = item if self._votes is None or item.session is None else self._votes.heard(item)
+            if self._votes is not None and len(item.memory_text) > KIND_CHARS:  # no line that is asked alone
+                item = self._votes.heard(item)
             key = self._keys.key(item.tenant, item.memory_text)
             self._exact.put(key, item, replace(verdict, tier="memory"))
         for kin in (self._templates, self._near):

@@ -330,6 +330,7 @@ QUALITY_AUDIT_PROBABILITY_LEAST = 0.0005  # however dear the reference: of a mil
 QUALITY_TRIAL_AUDITS = 1_000  # a day, so that a trial may end: a good version needs some 500
 QUALITY_TRIAL_WINDOWS = 48.0  # of a trial with so many audits: what is not certified by then may wait
 QUALITY_TRIAL_MESSAGES = 2_000  # longer where these are fewer, of a version that is about to be certified
+QUALITY_TRIAL_WINDOWS_MAX = 336.0  # and then it is over, however few came: two weeks
 QUALITY_AUDITS_PER_EXPIRY = 10  # expected at least: by chance alone none comes in one of 22,000 such times
 QUALITY_EXPIRY_SECONDS = 86_400.0  # without an audit; then a certificate ends
 QUALITY_SETTLE_SECONDS = 600.0  # until every worker obeys a new standing; they follow it within seconds

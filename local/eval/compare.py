@@ -273,8 +273,8 @@ async def _feed(running: Running, messages: Sequence[Message], run: _Run) -> Non
     async def one(number: int, message: Message) -> None:
         arrived_s = loop.time()
         _number.set(number)
-        run.certified[number] = running.certified
         async with room:
+            run.certified[number] = running.certified
             found[number] = await running.decide(message.item)
         run.latencies_ms.append((loop.time() - arrived_s) * 1000)
 
@@ -352,7 +352,10 @@ def _row(
 
 def _running(run: _Run, view: View) -> Sequence[int]:
     """The messages that a running price is told of: the last that came while the same was certified. Of so few as are
-    no share of the source to speak of, those before them; empty where there are none."""
+    no share of the source to speak of, those before them; empty where there are none, or nothing is certified any more.
+    """
+    if not run.at_end:
+        return []
     stretches = [list(each) for what, each in groupby(range(len(view.messages)), run.certified.__getitem__) if what]
     enough = RUNNING_SHARE_MIN * view.lines
     long = (each for each in reversed(stretches) if sum(view.messages[number].lines for number in each) >= enough)

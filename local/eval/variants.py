@@ -323,9 +323,8 @@ class _Gated:
         return decided
 
     def _of_trial(self, audit: Audit) -> float:
-        """Without a trial fewer would be audited, and nothing asked in shadow beside the reference's own answers."""
-        kept = self._stream.audit_min / audit.probability if audit.below else 0.0
-        return audit.cost_usd_micros * (1 - min(1.0, kept))
+        """Without a trial fewer would be audited. What is asked in shadow beside the reference's own answers stays."""
+        return audit.cost_usd_micros * (1 - self._stream.audit_min / audit.probability) if audit.below else 0.0
 
     def _learn(self, lesson: Example) -> None:
         """Students come seldom: each new version has to prove itself anew, and with less of δ."""
@@ -338,7 +337,8 @@ class _Gated:
                 self._adopt()
 
     def _adopt(self) -> None:
-        self._referee.adopt(self._quality.standing(round(self._clock.time() * 1000)), self._students)
+        standing = self._quality.standing(round(self._clock.time() * 1000))
+        self._referee.adopt(replace(standing, untried_probability=self._stream.audit_min), self._students)
 
     async def close(self) -> None:
         await self._triage.close()

@@ -25,6 +25,7 @@ class Standing:
     free_score_min: float = 1.0  # that version answers from this score on
     batch_certified: bool = False  # nano with many messages a call may stand for the reference
     audit_probability: float = 1.0  # of an answer below the reference
+    untried_probability: float = 1.0  # what it would be if nothing were on trial
     candidate: str | None = None  # the newest frozen version, which answers in shadow
     expires_at_ms: int | None = None  # certificates end where audits stop
     batch_version: str | None = None  # that is certified: of the models and of how they are asked

@@ -50,11 +50,12 @@ from topics.limits import (
     QUALITY_TRIAL_AUDITS,
     QUALITY_TRIAL_MESSAGES,
     QUALITY_TRIAL_WINDOWS,
+    QUALITY_TRIAL_WINDOWS_MAX,
     QUALITY_TRIALS_UNKNOWN,
 )
 from topics.messages import Audit
 
-_FORMAT = 3  # of the state; another is not read
+_FORMAT = 4  # of the state; another is not read
 _SETTLE_MS = round(QUALITY_SETTLE_SECONDS * 1000)
 _ALIKE = 0.05  # of the messages: who answers so many more or less is no other for it
 _TRAFFIC_DAYS = 7  # that traffic is measured over
@@ -132,6 +133,7 @@ class StreamQuality:
         self._first_ms = 0  # the first
         self._traffic: dict[int, float] = {}  # messages a UTC day, as the audits have it
         self._probability = 1.0  # of an answer below, as the audits so far have it
+        self._untried = 1.0  # the same, were nothing on trial
         self._floors: dict[RuleName, _Floor] = {rule: _Floor() for rule in _RULES}
         self._anew_ms: int | None = None  # when it began anew, because the state before was lost
 
@@ -259,6 +261,7 @@ class StreamQuality:
             free_score_min=1.0 if level is None else level.score_min,
             batch_certified=batch is not None,
             audit_probability=self._probability,
+            untried_probability=min(self._untried, self._probability),
             candidate=candidate,
             batch_version=None if batch is None else batch.version,
             batch_certified_ms=None if batch is None else batch.certified_ms,
@@ -334,6 +337,7 @@ class StreamQuality:
             "first_ms": self._first_ms,
             "traffic": [[day, messages] for day, messages in self._traffic.items()],
             "probability": self._probability,
+            "untried": self._untried,
             "anew_ms": self._anew_ms,
             "floors": {rule: [floor.now, floor.before, floor.until_ms] for rule, floor in self._floors.items()},
         }
@@ -377,6 +381,7 @@ class StreamQuality:
         loaded._clock_ms, loaded._first_ms = int(state["clock_ms"]), int(state["first_ms"])
         loaded._traffic = {int(day): float(messages) for day, messages in state["traffic"]}
         loaded._probability = float(state["probability"])
+        loaded._untried = float(state["untried"])
         loaded._floors = {rule: _Floor(*state["floors"][rule]) for rule in _RULES}
         loaded._anew_ms = state["anew_ms"]
         return loaded
@@ -434,23 +439,32 @@ class StreamQuality:
                 self._events = [*self._events, *admission.events][-QUALITY_EVENTS_MAX:]
                 admission.events.clear()
         free, batch = self._admissions["free"].certified, self._admissions["batch"].certified
-        self._probability = self._least_probability(self._best(free)) if free or batch else 1.0
+        self._untried = self._least_probability(self._best(free)) if free or batch else 1.0
+        self._probability = self._with_trial(self._untried)
         self._floors["free"].tell(self._probability, at_ms)
         self._floors["batch"].tell(self._probability if batch else 1.0, at_ms)
 
     def _least_probability(self, free: Trial | None) -> float:
-        """The least that keeps certificates alive and lets trials end, in steps of two so that weights are few."""
-        since_ms = max(self._first_ms, (self._clock_ms // DAY_MS - _TRAFFIC_DAYS + 1) * DAY_MS)
-        elapsed_ms = max(self._clock_ms - since_ms, _HOUR_MS)
+        """The least that keeps certificates alive, in steps of two so that weights are few."""
         share = 1.0 if free is None else self._admissions["free"].answers(free)
-        per_ms = sum(self._traffic.values()) / elapsed_ms
         probability = self._audit_min
-        while probability < 1 and per_ms * share * self._expiry_ms * probability < QUALITY_AUDITS_PER_EXPIRY:
+        while probability < 1 and self._per_ms * share * self._expiry_ms * probability < QUALITY_AUDITS_PER_EXPIRY:
             probability *= 2
-        if self.on_trial:  # whoever answers a message: its audit tells what the version on trial would have said
-            while probability < 1 and per_ms * DAY_MS * probability < QUALITY_TRIAL_AUDITS:
+        return min(probability, 1.0)
+
+    def _with_trial(self, probability: float) -> float:
+        """So much more of it that a trial may end: whoever answers a message, its audit tells what the version on trial
+        would have said."""
+        if self.on_trial:
+            while probability < 1 and self._per_ms * DAY_MS * probability < QUALITY_TRIAL_AUDITS:
                 probability *= 2
         return min(probability, 1.0)
+
+    @property
+    def _per_ms(self) -> float:
+        """Messages."""
+        since_ms = max(self._first_ms, (self._clock_ms // DAY_MS - _TRAFFIC_DAYS + 1) * DAY_MS)
+        return sum(self._traffic.values()) / max(self._clock_ms - since_ms, _HOUR_MS)
 
     @property
     def on_trial(self) -> bool:
@@ -467,8 +481,9 @@ class StreamQuality:
         trial = admission.newest
         if trial is None or trial.certified or trial.futile or self._refused is not None:
             return False
-        if admission.age(trial, self._clock_ms) < QUALITY_TRIAL_WINDOWS:
-            return True
+        age = admission.age(trial, self._clock_ms)
+        if not QUALITY_TRIAL_WINDOWS <= age < QUALITY_TRIAL_WINDOWS_MAX:
+            return age < QUALITY_TRIAL_WINDOWS
         left = QUALITY_TRIAL_MESSAGES - admission.came_since(trial)
         return left > 0 and admission.messages_needed(trial) <= left
 

@@ -229,6 +229,7 @@ def test_while_another_version_is_on_trial_audits_are_as_many_as_it_needs() -> N
     judge.freeze("free", "v2", now_ms, [n / 100 for n in range(100)])
     judge.fold(below(now_ms, probability=alone, shadows=[shadow(version="v2")]))
     assert judge.standing(now_ms).audit_probability == 1.0, "of 720 messages a day"
+    assert judge.standing(now_ms).untried_probability == alone
     for n in range(30 * 24 * 2):
         at_ms = now_ms + n * HOUR_MS // 30
         p = judge.standing(at_ms).audit_probability

@@ -80,6 +80,7 @@ class Set:
         flagship: Callable[[str], str] = ROUTINE,
         *,
         probability: float = 0.0,
+        untried: float = 1.0,
         reference: str = "flagship",
         **quality: Any,
     ) -> None:
@@ -89,12 +90,17 @@ class Set:
         self.triage = Triage("logs", logs, policy, self.models, clock=self.clock, rng=random.Random(7), memory=Memory())
         assert self.triage.referee is not None
         self.referee: Referee = self.triage.referee
-        self.certify(probability)
+        self.certify(probability, untried)
         self.before = counts()
 
-    def certify(self, probability: float) -> None:
-        version = self.referee._version("s1")
-        standing = Standing(free_version=version, free_score_min=0.9, audit_probability=probability, coin="ab" * 32)
+    def certify(self, probability: float, untried: float = 1.0) -> None:
+        standing = Standing(
+            free_version=self.referee._version("s1"),
+            free_score_min=0.9,
+            audit_probability=probability,
+            untried_probability=untried,
+            coin="ab" * 32,
+        )
         self.referee.adopt(standing, {"s1": Pupil()})
 
     def counted(self) -> dict[str, float]:
@@ -207,11 +213,12 @@ async def test_beside_nano_itself_there_are_no_looks_and_its_audits_do_their_wor
 
 async def test_in_a_trial_a_region_hears_of_no_more_audits_than_else():
     """Where everything is audited two slips of the reference would come close to each other every now and then."""
-    subject = Set(flagship=lambda text: "alert" if int(text.split()[-1]) % 100 < 2 else "routine", probability=1.0)
+    slips = lambda text: "alert" if int(text.split()[-1]) % 100 < 2 else "routine"  # noqa: E731
+    subject = Set(flagship=slips, probability=1.0, untried=0.02)
     decided = [(await subject.ask(each))[0] for each in lines("old", 800)]
     assert sum(each.audit.reference_label != each.audit.label for each in decided) == 16, "as many as were promised"
     assert {each.decision.decided_by for each in decided} == {"student"}
-    changed = Set(flagship=said("alert"), probability=1.0)
+    changed = Set(flagship=said("alert"), probability=1.0, untried=0.02)
     means = [(await changed.ask(each))[0].decision.decided_by for each in lines("new", 800)]
     assert "flagship" in means, "a change is found all the same"
 
