@@ -1,11 +1,10 @@
 """What company costs a batch's answers, and what second votes give back: the same messages under several seeds."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 
 from bench.result import Figure, Result
+from local.at_once import processes
 from local.eval import compare
 from local.eval.compare import Compared, Terms
 from local.eval.sources import SourceSpec, load
@@ -36,7 +35,7 @@ def run(data: Path, policies: Path = Path("bench/policies"), *, limit: int = _LI
     specs = [spec for spec in load(policies).values() if spec.unit == "message" and (data / spec.data).exists()]
     if not specs:
         raise ConfigurationError(f"{data}: none of the files that {policies}/sources.toml names is there.")
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with processes() as pool:
         found = {
             spec.name: [pool.submit(_compared, data, policies, spec, seed, limit) for seed in _SEEDS] for spec in specs
         }

@@ -1,9 +1,7 @@
 """Runs `sluice eval --compare`: several sources at a time, their tables as they come, files at the end."""
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import click
 import orjson
 from rich.console import Console
 
+from local.at_once import processes
 from local.eval import compare, front, tables
 from local.eval.compare import RECORDS_MAX, Compared, Terms
 from local.eval.sources import SourceSpec
@@ -100,7 +99,7 @@ def _compared(
     if len(specs) == 1:
         yield compare.compare(*given[0], say)
         return
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with processes() as pool:
         under_way = [pool.submit(compare.compare, *each, _silent) for each in given]
         for spec, future in zip(specs, under_way, strict=True):
             say(spec.name)
