@@ -163,10 +163,12 @@ async def test_a_crash_after_each_step_tells_the_same_alert_and_counts_once(
             raise KafkaError("crash")
         return offsets
 
-    monkeypatch.setattr(App, "write", crashing)
     monkeypatch.setattr(limits, "INCIDENT_RESTART_SECONDS", 0.0)
     async with running(bus, tmp_path):
-        await bus.produce(bus.names.topic(SIGNALS), sent(*(signal(n) for n in range(3))))
+        await bus.produce(bus.names.topic(SIGNALS), sent(signal(0), signal(1)))
+        await until_committed(bus, 2)
+        monkeypatch.setattr(App, "write", crashing)  # from here on: the steps are of the signal that fires
+        await bus.produce(bus.names.topic(SIGNALS), sent(signal(2)))
         await until_committed(bus, 3)
         alerts = await told(bus)
     assert next(writes) > step
