@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local import container, jars
 from local.container import ContainerKafka
@@ -28,6 +29,9 @@ _numbers = count(1)
 def pytest_configure() -> None:
     """Tests neither reach nor heed what the caller's environment points at. On SIGUSR1 a run that hangs says where."""
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)  # 2 itself is captured during a test
+    # How long an example takes is the machine's, not the code's
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     for name in [name for name in os.environ if name.startswith(("KAFKA_", "OPENAI_", "SCHEMA_REGISTRY_"))]:
         del os.environ[name]
 

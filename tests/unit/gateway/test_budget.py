@@ -23,7 +23,7 @@ def call_of(stream: str = "logs", tenant: str = "acme", tier: Tier = "nano") -> 
     return Context(tier=tier, stream=stream, tenant=tenant, purpose="triage")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     limit=st.integers(1, 2_000),
     calls=st.lists(st.tuples(st.integers(0, 300), st.floats(0, 1), st.floats(0, 900)), max_size=80),
@@ -129,7 +129,7 @@ async def test_a_call_that_does_not_fit_into_one_budget_holds_nothing_of_the_oth
         await asyncio.wait_for(purses.reserve(call_of(), 60), timeout=5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     total=st.integers(1, 1_000),
     tenants=st.dictionaries(st.sampled_from("abc"), st.integers(1, 600), max_size=3),

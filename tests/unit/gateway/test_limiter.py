@@ -79,7 +79,7 @@ class Simulated:
         assert limiter.in_flight == limiter.waiting == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     charges=st.lists(st.integers(1, 3_000), min_size=100, max_size=200),
     tokens_per_minute=st.integers(60_000, 2_000_000),
@@ -101,7 +101,7 @@ async def test_no_call_passes_a_token_limit_and_little_of_it_is_left_unused(
     assert provider.clock.monotonic() <= ideal_s + rounds_s + 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(requests_per_minute=st.integers(500, 30_000), latency_s=st.floats(0.05, 3.0), seed=st.integers(0, 1_000))
 async def test_no_call_passes_a_request_limit(requests_per_minute: int, latency_s: float, seed: int) -> None:
     provider = Simulated(Counter(requests_per_minute, max(1.0, 8 * 60 / requests_per_minute)), Counter(10**9, 60.0))

@@ -94,7 +94,7 @@ def answers(texts: Sequence[str], shown: Sequence[Any] = ()) -> Answers:
     return Answers(reading, messages[0], judged[0], 0, judged)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SCHEMAS, st.text(max_size=80))
 def test_every_strict_schema_is_filled_so_that_it_fits(schema: dict[str, Any], text: str) -> None:
     assert broken_rule(schema) is None

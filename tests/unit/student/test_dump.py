@@ -29,7 +29,7 @@ def test_what_is_loaded_answers_the_same(labels: tuple[str, ...]) -> None:
     assert len(dump) < STUDENT_BYTES_MAX
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_damage_is_told_or_harmless(data: st.DataObject) -> None:
     """A cut is told, and nearly every flip. A few unpack to what zlib's checksum cannot tell from what was sent: those
@@ -58,7 +58,6 @@ _NUMBERS = (
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -63,7 +63,7 @@ def check(text: str, wanted: LogFormat, monkeypatch: pytest.MonkeyPatch) -> None
             )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=9), st.sampled_from(FORMATS), st.randoms(use_true_random=False))
 def test_the_shape_of_a_line_tells_how_it_is_read(parts: list[str], wanted: LogFormat, rng: random.Random) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -17,7 +17,7 @@ KEYS = st.none() | st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
 RECORDS = st.builds(FakeRecord, st.none(), KEYS, WHOLE, WHOLE, topic=st.text(max_size=20), partition=WHOLE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ANY[Decision], RECORDS, MAYBE_TEXT, st.floats(0, 1e6))
 def test_filled_it_is_the_decision(like: Decision, record: FakeRecord, session: str | None, latency_ms: float) -> None:
     decision = replace(like, id=message_id(record), source=source_of(record), session=session, latency_ms=latency_ms)

@@ -37,7 +37,7 @@ def other_digits(text: str, rng: random.Random) -> str:
     return re.sub(r"\d", lambda _: rng.choice("0123456789"), text, flags=re.ASCII)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=5).map("".join), TEXTS, st.randoms(use_true_random=False))
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # "[[" may mean something else one day
 def test_it_finds_whatever_may_be_found(pattern: str, text: str, rng: random.Random) -> None:
