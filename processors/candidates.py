@@ -17,6 +17,7 @@ from processors.errors import AnswerError, SluiceError
 from processors.gateway.prices import candidate
 from processors.items import Item
 from processors.policy import Policy
+from processors.proposals import Proposal
 from processors.quality.standing import Standing
 from processors.questions import Answered, Question
 from processors.voting import Voting
@@ -42,6 +43,7 @@ class Asked:
 
     nanos: Nanos
     question: Question
+    opinion: Proposal | None  # of a free means, which its votes are weighed by
     company: bool  # the whole batch was asked for it alone
 
 
@@ -58,11 +60,12 @@ class Beside:
         """A message that a batch is asked about: it may go along with one that comes later."""
         self._passed.append(item)
 
-    def ask(self, nanos: Nanos, item: Item, *, company: bool) -> Asked | None:
-        """None while the model is let alone, because it could not be asked. `company`: few messages are."""
+    def ask(self, nanos: Nanos, item: Item, opinion: Proposal | None, *, company: bool) -> Asked | None:
+        """None while the model is let alone, because it could not be asked. `opinion`: of a free means about the
+        message. `company`: few messages are."""
         if self._clock.monotonic() < self._resting.get(nanos.version, 0.0):
             return None
-        return Asked(nanos, self._put(nanos, item, company=company), company)
+        return Asked(nanos, self._put(nanos, item, company=company), opinion, company)
 
     def _put(self, nanos: Nanos, item: Item, *, company: bool, again: bool = False) -> Question:
         question = nanos.batches.put(item, again=again)
@@ -78,7 +81,7 @@ class Beside:
         nanos, version = asked.nanos, asked.nanos.version
         again = functools.partial(self._put, nanos, company=asked.company, again=True)
         try:
-            answered = await nanos.voting.more(asked.question.item, await asked.question.answer(), again)
+            answered = await nanos.voting.more(asked.question.item, await asked.question.answer(), asked.opinion, again)
         except AnswerError:  # such a message would be a dead letter: that is no agreement
             return Shadow(rule="batch", version=version, label="", score=0.0), 0.0
         except SluiceError as error:

@@ -78,7 +78,7 @@ class _Plan(NamedTuple):
     an audited answer has to be the one that would have been published without its audit."""
 
     proven: Proposal | None  # of the certified rule; published as it is
-    guess: Proposal | None  # of the newest version: an unproven answer
+    guess: Proposal | None  # of the newest version: an unproven answer, or a batch's votes are weighed by it
     version: str | None  # of `proven`
     shadows: tuple[Shadow, ...]  # of the versions on trial
     batch: Nanos | None  # certified, and by its side of the canary: it answers what `proven` does not
@@ -351,7 +351,7 @@ class Referee:
         if plan.batch is not None or may_guess:
             if plan.batch is not None and self._candidate is not None:
                 self._beside.passed(item)
-            batched = await (plan.batch or self._own).voting.answer(item)
+            batched = await (plan.batch or self._own).voting.answer(item, plan.guess)
             if batched.suspect:
                 return await self._unlearned(item, batched)
             if plan.batch is not None:
@@ -361,7 +361,7 @@ class Referee:
         shadowed = self._coin.tossed("batch", item.source.partition, item.source.offset, BATCH_SHADOWS_SHARE)
         if shadowed and self._models not in self.standing.batch_given_up and self._affordable():
             try:
-                batched = await self._voting.answer(item)
+                batched = await self._voting.answer(item, plan.guess)
             except AnswerError:  # it is asked about beside the answer, which does not depend on it
                 return await self._judged(item, plan, await self._reference(item), asked=asked)
             if batched.suspect:
@@ -385,7 +385,7 @@ class Referee:
                 return ()
         if other.version in self.standing.batch_given_up:
             return ()
-        asked = self._beside.ask(other, item, company=plan.batch is not None)
+        asked = self._beside.ask(other, item, plan.guess, company=plan.batch is not None)
         return () if asked is None else (asked,)
 
     async def _heard(self, audit: Audit, asked: Sequence[Asked]) -> Audit:

@@ -12,12 +12,16 @@ measured by `python -m bench votes`. Weights that are learned from the votes did
 few. Majorities of three gain next to nothing, so a third vote is for what would climb alone: a vote costs a share of
 one batch, an escalation a hundred.
 
+Where there is a student or memory, its opinion costs nothing and errs elsewhere than the model does. It tells which
+answers are doubtful far better than their own confidence, and of two votes that differ, which stands. It does no more:
+what no vote says is never answered, and two votes that agree stand against it.
+
 The caller asks for votes one after the other:
 
     votes = [first]
-    while revote.wanted(votes, cost_of_a_vote, cost_of_an_escalation, share):
+    while revote.wanted(votes, cost_of_a_vote, cost_of_an_escalation, share, opinion):
         votes.append(...)  # Batches.put(item) again
-    verdict = revote.settle(votes)
+    verdict = revote.settle(votes, opinion)
 """
 
 import math
@@ -26,6 +30,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from processors.proposals import Proposal
 from topics.messages import Verdict
 
 VOTES_MAX = 3
@@ -37,6 +42,7 @@ _FADES_AFTER = 2_000  # answers; then all that came before counts half
 _SURE_MAX = 0.9995  # of log-odds: no single vote counts for more
 _SURE_ENOUGH = 3.0  # log-odds of being right, about: above it, votes hardly change anything
 _RARE_MIN = 0.01  # of answers with one label: what is rarer is as doubtful
+_OPINION_MIN, _OPINION_MAX = 0.02, 0.97  # no opinion counts for more: its score is an estimate from few lessons
 
 
 class Revote:
@@ -49,25 +55,30 @@ class Revote:
         self._tried = _SAVED_WEIGHT
 
     def wanted(
-        self, votes: Sequence[Verdict], vote_usd_micros: float, escalation_usd_micros: float, share: float = 0.0
+        self,
+        votes: Sequence[Verdict],
+        vote_usd_micros: float,
+        escalation_usd_micros: float,
+        share: float = 0.0,
+        opinion: Proposal | None = None,
     ) -> bool:
         """Whether to ask once more, given the votes so far, what one costs, and what an escalation costs in the mean.
-        `share`: of first answers, the most doubtful, that get a second vote in any case. To be asked once for each
-        number of votes, since it counts the first ones."""
+        `share`: of first answers, the most doubtful, that get a second vote in any case. `opinion`: what a free means
+        says of the message. To be asked once for each number of votes, since it counts the first ones."""
         if len(votes) >= VOTES_MAX:
             return False
-        if len(votes) == 1 and self._doubt.of_share(votes[0], share):
+        if len(votes) == 1 and self._doubt.of_share(votes[0], share, opinion):
             return True
         if len(votes) > 1 and len({vote.label for vote in votes}) == 1:
             return False
-        climbs = self._settled(votes)[1] < self._confidence_min
+        climbs = self._settled(votes, opinion)[1] < self._confidence_min
         return climbs and self._saved / self._tried * escalation_usd_micros > vote_usd_micros
 
-    def settle(self, votes: Sequence[Verdict]) -> Verdict:
+    def settle(self, votes: Sequence[Verdict], opinion: Proposal | None = None) -> Verdict:
         """What the votes say together: the label with most log-odds behind it, with its surest vote's fields. Votes
         that agree are as sure as they are in the mean, since most of their errors are the same ones; of others each
-        takes from the other's log-odds."""
-        best, confidence = self._settled(votes)
+        takes from the other's log-odds, and `opinion` adds to its own label's."""
+        best, confidence = self._settled(votes, opinion)
         if len(votes) == 1:
             return best
         if _sure(votes[0]) < self._confidence_min:
@@ -75,12 +86,14 @@ class Revote:
             self._tried = self._tried * _FORGETS + 1
         return replace(best, confidence=round(confidence, 4))
 
-    def _settled(self, votes: Sequence[Verdict]) -> tuple[Verdict, float]:
+    def _settled(self, votes: Sequence[Verdict], opinion: Proposal | None) -> tuple[Verdict, float]:
         if len(votes) == 1:
             return votes[0], _sure(votes[0])
         behind: dict[str, float] = defaultdict(float)
         for vote in votes:
             behind[vote.label] += max(0.0, _log_odds(vote))
+        if opinion is not None and len(behind) > 1 and opinion.verdict.label in behind:
+            behind[opinion.verdict.label] += max(0.0, _log_odds_by(opinion, opinion.verdict.label))
         best = max(votes, key=lambda vote: (behind[vote.label], _sure(vote)))
         if len(behind) == 1:
             return best, _probability(sum(map(_log_odds, votes)) / len(votes))
@@ -90,8 +103,8 @@ class Revote:
 
 class _Doubt:
     """Which answers are of the most doubtful share of the latest ones: by what they say of themselves, halved since
-    models are too sure, and by how rare their label is. Where errors go every way alike, these are the log-odds of
-    being right but for a constant."""
+    models are too sure, by how rare their label is, and by what a free means makes of it. Where errors go every way
+    alike, these are the log-odds of being right but for a constant."""
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
@@ -100,7 +113,7 @@ class _Doubt:
         self._total = 0.0
         self._came = 0
 
-    def of_share(self, vote: Verdict, share: float) -> bool:
+    def of_share(self, vote: Verdict, share: float, opinion: Proposal | None) -> bool:
         """Whether it is of that share, and doubtful at all; it counts from now on. Of equals at the border as many are
         drawn as belong."""
         self._came += 1
@@ -110,6 +123,8 @@ class _Doubt:
             self._total /= 2
         common = (self._said[vote.label] + 1) / (self._total + 2)
         right = _log_odds(vote) / 2 + _log_odds_of(min(max(common, _RARE_MIN), 1 - _RARE_MIN))
+        if opinion is not None:
+            right += _log_odds_by(opinion, vote.label)
         step = round(_probability(right / 4) * (_STEPS - 1))  # a quarter: else most would be of the last steps
         self._said[vote.label] += 1
         self._counts[step] += 1
@@ -126,6 +141,13 @@ def _sure(vote: Verdict) -> float:
 
 def _log_odds(vote: Verdict) -> float:
     return _log_odds_of(min(max(_sure(vote), 1 - _SURE_MAX), _SURE_MAX))
+
+
+def _log_odds_by(opinion: Proposal, label: str) -> float:
+    """That `label` is right. Of what an opinion leaves to other labels than its own, one has half at most: it mostly
+    wavers between two or three."""
+    chance = opinion.score if opinion.verdict.label == label else (1 - opinion.score) / 2
+    return _log_odds_of(min(max(chance, _OPINION_MIN), _OPINION_MAX))
 
 
 def _log_odds_of(probability: float) -> float:

@@ -9,6 +9,7 @@ from processors.batches import Batches
 from processors.errors import SluiceError
 from processors.items import Item
 from processors.policy import Stream
+from processors.proposals import Proposal
 from processors.questions import Answered, Question
 from processors.revote import Revote
 from topics.limits import ESCALATION_USD_MICROS, REVOTE_ALONE_BELOW, REVOTE_ALONE_SHARE, REVOTE_SHARE
@@ -22,13 +23,19 @@ class Voting:
         self._deadline_s = stream.deadline
         self._revote = Revote(stream.confidence_min, rng)
 
-    async def answer(self, item: Item) -> Answered:
+    async def answer(self, item: Item, opinion: Proposal | None = None) -> Answered:
         """All votes as one answer, with one bill. Raises as Batches.put says."""
-        return await self.more(item, await self._batches.put(item).answer())
+        return await self.more(item, await self._batches.put(item).answer(), opinion)
 
-    async def more(self, item: Item, first: Answered, in_company: Callable[[Item], Question] | None = None) -> Answered:
-        """`first`, and further votes where they are worth their price and the deadline leaves time. `in_company`: asks
-        again in other company than that of Batches.put."""
+    async def more(
+        self,
+        item: Item,
+        first: Answered,
+        opinion: Proposal | None = None,
+        in_company: Callable[[Item], Question] | None = None,
+    ) -> Answered:
+        """`first`, and further votes where they are worth their price and the deadline leaves time. `opinion`: what a
+        free means says of the message. `in_company`: asks again in other company than that of Batches.put."""
         if first.suspect:  # what its text may have dictated does not get better by repeating it
             return first
         votes, bill, seconds = [first.verdict], first.bill, first.seconds
@@ -36,7 +43,8 @@ class Voting:
         ask: Callable[[Item], Question] = functools.partial(self._batches.put, alone=alone, again=True)
         if in_company is not None and not alone:
             ask = in_company
-        while self._revote.wanted(votes, price * first.bill.cost_usd_micros, ESCALATION_USD_MICROS, share):
+        vote_usd_micros = price * first.bill.cost_usd_micros
+        while self._revote.wanted(votes, vote_usd_micros, ESCALATION_USD_MICROS, share, opinion):
             if seconds + first.seconds > self._deadline_s:
                 break  # a vote takes about as long as the first did
             try:
@@ -48,7 +56,7 @@ class Voting:
             bill = bill.with_also(last.bill)
             if last.suspect:
                 return Answered(first.verdict, bill, suspect=True)
-        return Answered(self._revote.settle(votes), bill)
+        return Answered(self._revote.settle(votes, opinion), bill)
 
     def _terms(self, first: Answered) -> tuple[bool, float, float]:
         """Whether further votes are asked alone, what one costs in first answers, and the share of these, at most, that

@@ -114,6 +114,21 @@ async def test_batches_that_are_certified_stand_for_the_reference():
         assert each.lesson.label == "routine"
 
 
+@pytest.mark.parametrize(
+    ("students", "label"), [({}, "noise"), ({"s1": "alert"}, "alert"), ({"s1": "routine"}, "noise")]
+)
+async def test_a_student_decides_between_two_votes_of_batches(students: dict[str, str], label: str):
+    """Not certified, it answers nothing itself."""
+    votes = itertools.cycle([{"label": "noise", "confidence": 0.65}, {"label": "alert", "confidence": 0.6}])
+    clock, model = ManualClock(), FakeNano(lambda _: next(votes))
+    subject, referee = refereed(model, clock, **SINGLE)
+    standing = Standing(batch_certified=True, batch_version=referee._models, audit_probability=0.0001)
+    referee.adopt(standing, {version: Pupil(0.95, says) for version, says in students.items()})
+    (triaged,) = await ask(subject, clock, item("a"))
+    assert len(model.asks) > 1
+    assert (triaged.decision.label, triaged.decision.decided_by) == (label, "nano")
+
+
 async def test_nano_as_it_is_asked_every_day_may_be_the_reference():
     clock, model = ManualClock(), FakeNano()
     subject, _ = refereed(model, clock, reference="nano")
@@ -168,14 +183,15 @@ async def test_beyond_the_days_money_for_audits_answers_are_marked_unproven():
 class Pupil:
     """Knows one answer."""
 
-    def __init__(self, score: float) -> None:
+    def __init__(self, score: float, label: str = "alert") -> None:
         self.score = score
+        self.label = label
 
     def propose(self, item: Item) -> Proposal | None:
         severity = "critical"
         verdict = Verdict(
             tier="student",
-            label="alert",
+            label=self.label,
             severity=severity,
             confidence=self.score,
             priority=90,

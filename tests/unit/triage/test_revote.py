@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from processors.proposals import Proposal
 from processors.revote import VOTES_MAX, Revote
 from topics.messages import Verdict
 
@@ -24,6 +25,10 @@ def vote(label: str = "a", confidence: float | None = 0.6) -> Verdict:
         summary=None,
         model="m",
     )
+
+
+def opinion(label: str, score: float) -> Proposal:
+    return Proposal(vote(label, score), score)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +129,28 @@ def test_what_is_behind_a_label_decides():
     assert revote.settle([vote("a", 0.6), vote("b", 0.9), vote("c", 0.7)]).label == "b"
 
 
+def test_of_equally_sure_answers_those_that_a_student_would_not_give():
+    revote, draw = Revote(0.0, random.Random(1)), random.Random(2)
+    differ, voted = 0, []
+    for _ in range(3_000):
+        label = draw.choice("ab")
+        said = label if draw.random() < 0.9 else "ab".replace(label, "")
+        differ += said != label
+        if revote.wanted([vote(label, 0.9)], VOTE, 0, share=0.12, opinion=opinion(said, 0.9)):
+            voted.append(said != label)
+    assert sum(voted) > 0.9 * differ
+    assert len(voted) < 0.14 * 3_000
+
+
+def test_a_student_decides_between_votes_and_never_against_them():
+    revote = Revote(0.7, random.Random(1))
+    assert revote.settle([vote("a", 0.8), vote("b", 0.82)], opinion("a", 0.7)).label == "a"
+    assert revote.settle([vote("a", 0.8), vote("b", 0.99)], opinion("a", 0.7)).label == "b"
+    assert revote.settle([vote("a", 0.8), vote("b", 0.82)], opinion("c", 0.99)).label == "b"
+    assert revote.settle([vote("a", 0.6), vote("a", 0.6)], opinion("b", 0.99)).label == "a"
+    assert revote.settle([vote("a", 0.6)], opinion("b", 0.99)) == vote("a", 0.6)
+
+
 def test_votes_that_save_no_escalations_are_asked_for_no_more():
     revote = Revote(0.7, random.Random(1))
     for _ in range(2_000):
@@ -137,10 +164,11 @@ def test_votes_that_save_no_escalations_are_asked_for_no_more():
 @given(
     given=st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1) | st.none()), min_size=1, max_size=VOTES_MAX),
     confidence_min=st.floats(0, 1),
+    said=st.builds(opinion, st.sampled_from("abcd"), st.floats(0, 1)) | st.none(),
 )
-def test_the_verdict_is_one_of_the_votes_with_a_confidence_between_0_and_1(given, confidence_min):
+def test_the_verdict_is_one_of_the_votes_with_a_confidence_between_0_and_1(given, confidence_min, said):
     votes = [vote(label, confidence) for label, confidence in given]
-    settled = Revote(confidence_min, random.Random(1)).settle(votes)
+    settled = Revote(confidence_min, random.Random(1)).settle(votes, said)
     assert settled.label in {one.label for one in votes}
     assert settled.fields == {"from": settled.label}
     assert settled == votes[0] if len(votes) == 1 else 0 <= settled.confidence <= 1
