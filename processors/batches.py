@@ -4,8 +4,8 @@ How many travel together, and how long the first waits for company, is the contr
 Whatever came in the same turn of the event loop is at hand, and companions are drawn from it at random. Where no call
 is free when a batch should leave, it goes on filling until one is. Messages of different tenants never share a call.
 
-Each call has a control, which fails where a text dictates the answers. A message alone has none, because it could
-dictate nothing but its own answer, unless the stream promises a quality: then others would learn from it.
+Each call has a control, which fails where a text dictates the answers. So has that about a message alone: it could
+dictate its own answer only, but memory, students and audits would learn from it.
 """
 
 import asyncio
@@ -59,18 +59,18 @@ class Batches:
         self._waiting: dict[str, _Waiting] = {}  # by tenant
         self._calls = asyncio.Semaphore(TRIAGE_CALLS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._controlled_alone = stream.quality is not None
         self._sizes = BATCH_MESSAGES.labels(name)
 
-    def put(self, item: Item, *, alone: bool = False, again: bool = False) -> Question:
-        """Takes a message on its way; `alone`: it gets no company; `again`: it stands before its company. What may
-        settle it are the errors of Model.ask, AnswerInvalid (no valid answer even alone) and ProviderUnavailable
-        (closed).
+    def put(self, item: Item, *, alone: bool = False, again: bool = False, suspect: bool = False) -> Question:
+        """Takes a message on its way; `alone`: it gets no company; `again`: it stands before its company; `suspect`: a
+        batch that it was in failed its control, so that nobody may learn from its answer. What may settle it are the
+        errors of Model.ask, AnswerInvalid (no valid answer even alone) and ProviderUnavailable (closed).
 
         Once its question is settled, a message may be put again, for another vote in other company.
         """
         now_s = self._clock.monotonic()
         question = Question(item, now_s, again=again)
+        question.suspect = suspect
         if alone or self.controller.size == 1:
             self._send([question])
             return question
@@ -173,7 +173,7 @@ class Batches:
         questions.sort(key=lambda question: not question.again)
         items, again = [question.item for question in questions], sum(question.again for question in questions)
         # What was answered before has passed a control, in a batch that it would have spoilt
-        control_alone = self._controlled_alone and not (questions[0].suspect or questions[0].again)
+        control_alone = not (questions[0].suspect or questions[0].again)
         try:
             reply = await self._nano.call(items, again=again, control_alone=control_alone)
         except (AccountError, AnswerLater, ProviderUnavailable):

@@ -119,7 +119,7 @@ class Nano:
     def request(self, items: Mapping[str, Item], deadline_s: float) -> Ask:
         """The same as a Batch job's request, about messages by name; its answer is read by `reply`. `deadline_s`: from
         now until it is of use. Its prefix is short: nothing says that jobs find it in a cache."""
-        keys, asked, ask = self._write(list(items.values()))
+        keys, asked, ask = self._write(list(items.values()), control_alone=True)
         names = dict(zip(keys, items, strict=True))
         about = {names[key]: key for key in asked.keys if key in names}
         return replace(ask, deadline_s=deadline_s, about=about, note=asked.note)

@@ -73,6 +73,7 @@ class Postponed:
         self._name = name
         self._clock = clock
         self._alone = Sharing(batches, alone=True)
+        self._suspect = Sharing(batches, alone=True, suspect=True)
         self._jobs = jobs
         self._nano = _ByJob(name, stream, model, rng, jobs, keys, clock)
         self._batches = Batches(name, stream, self._nano, clock)
@@ -123,11 +124,12 @@ class Postponed:
         if isinstance(verdict, Verdict):
             return Answered(verdict, bill), own
         ASKED_AGAIN.labels(self._name, verdict.why).inc()
-        alone, asked = await self._alone.answer(key, item)
+        sharing = self._suspect if verdict.why == "sentinel" else self._alone
+        alone, asked = await sharing.answer(key, item)
         if asked:
             cost = round(bill.cost_usd_micros + alone.bill.cost_usd_micros, 3)
             bill = Bill(1, bill.tokens + alone.bill.tokens, cost, alone.bill.lane)
-        return Answered(alone.verdict, bill, alone.suspect or verdict.why == "sentinel"), own or asked
+        return Answered(alone.verdict, bill, alone.suspect), own or asked
 
     def _tell(self, error: Exception) -> None:
         """Once a minute, not of each message."""

@@ -8,11 +8,13 @@ from processors.questions import Answered, Question
 
 
 class Sharing:
-    """The questions of one stream that are being asked, by memory key. `alone`: without company."""
+    """The questions of one stream that are being asked, by memory key. `alone`: without company. `suspect`: about texts
+    that were in a batch that failed its control."""
 
-    def __init__(self, batches: Batches, *, alone: bool = False) -> None:
+    def __init__(self, batches: Batches, *, alone: bool = False, suspect: bool = False) -> None:
         self._batches = batches
         self._alone = alone
+        self._suspect = suspect
         self._asked: dict[Key, Question] = {}
 
     async def answer(self, key: Key, item: Item) -> tuple[Answered, bool]:
@@ -33,7 +35,7 @@ class Sharing:
     def _question(self, key: Key, item: Item) -> Question:
         question = self._asked.get(key)
         if question is None or not question.joinable:
-            question = self._asked[key] = self._batches.put(item, alone=self._alone)
+            question = self._asked[key] = self._batches.put(item, alone=self._alone, suspect=self._suspect)
         return question
 
     async def _wait(self, key: Key, question: Question) -> Answered:

@@ -62,6 +62,16 @@ async def test_no_neighbour_is_decided_by_an_order_and_nothing_learns_from_one(q
         assert subject.free(item(order, offset=90_000 + number)) is None, f"{order!r} is remembered"
 
 
+@pytest.mark.parametrize("quality", [None, {"reference": "nano-single"}, {"reference": "flagship"}])
+async def test_an_order_that_came_alone_is_remembered_no_more_than_in_company(quality: dict | None):
+    clock = ManualClock()
+    subject = triage(obedient(), clock, batch=8, **({} if quality is None else {"quality": quality}))
+    for number, order in enumerate(INJECTIONS):
+        (triaged,) = await decided(subject, clock, [order], offset=number)
+        assert (triaged.audit, triaged.lesson) == (None, None), order
+        assert subject.free(item(order, offset=90_000 + number)) is None, f"{order!r} is remembered"
+
+
 async def test_an_order_that_looks_like_one_gets_no_company():
     clock, model = ManualClock(), obedient()
     subject = triage(model, clock, batch=8)
