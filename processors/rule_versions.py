@@ -7,7 +7,7 @@ from processors.policy import Policy, Quality, Stream
 from processors.prompt import Prompt
 from topics.limits import BATCH_MESSAGES_MAX
 
-FREE_RULE = 1
+FREE_RULE = 2
 """Raise it whenever normalising, templates and their signatures, near-duplicates or a student's features are changed so
 that another answer may be proposed: what was certified before then proves itself anew."""
 

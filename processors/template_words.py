@@ -7,18 +7,23 @@ from topics import limits
 
 # Found anywhere in a word, in any case: authentication_failure, NullPointerException, isDenied
 _PARTS = (
-    "abort|alert|attack|cancel|conflict|corrupt|crash|critical|damag|deadlock|degrad|denied|deny|died|disab"
-    "|disconnect|drop|emerg|enabl|error|exceed|except|exhaust|expir|fail|fatal|(?<!de)fault|forbid|forged|fraud|illegal"
-    "|incorrect|invalid|kill|malform|mismatch|missing|oom|overflow|panic|problem|refus|reject|reset|restor|retry|revok|severe"
-    "|stolen|success|suspend|terminat|threat|timed|time[ _-]?out|trap|unable|unauth|unavail|unhealthy|unknown|unreach"
-    "|urgent|violat|virus|warn|wrong|accept|allow|approv|cannot|complet|declin|grant|recover|resolv|succeed|verif"
+    "abort|accept|alert|allow|approv|attack|breach|cancel|cannot|complet|compromis|conflict|congest|corrupt"
+    "|crash|critical|damag|deadlock|declin|degrad|denied|deny|died|disab|disconnect|drop|emerg|enabl|error"
+    "|evict|exceed|except|exhaust|expir|fail|fatal|(?<!de)fault|forbid|forged|fraud|grant|hijack|illegal"
+    "|incorrect|infect|insuffic|interrupt|intrus|invalid|kill|malform|malicious|malware|mismatch|missing|oom"
+    "|outage|overflow|overload|panic|partial|phish|problem|ransom|recover|refus|reject|reset|resolv|restor"
+    "|retry|revok|rollback|rolled[ _-]?back|saturat|severe|spoof|starv|stolen|succeed|success|suspend|suspicio"
+    "|tamper|terminat|threat|throttl|time[ _-]?out|timed|trap|unable|unauth|unavail|unhealthy|unknown|unreach"
+    "|unrespons|unsafe|unstabl|untrust|unusual|urgent|verif|violat|virus|vulnerab|warn|weak|wrong"
 )
 # Only as words of their own, where a word also ends at _, -, a digit or a capital: no_route, exit-ok, NotFound
 _WORDS = (
-    "active|alive|bad|block(?:ed)?|broken|clean|closed?|dead|don|down|empty|eof|err|false|finished|found|full|good|halt(?:ed)?|healthy"
-    "|inactive|late|leak(?:ed)?|lock(?:ed)?|lost|low|n't|nack|nak|never|nil|no|non|none|not|nothing|null|off|offline|ok"
-    "|okay|on|online|open(?:ed)?|over|paid|pass(?:ed)?|pending|quarantined?|ready|reachable|removed?|shutdown|skip(?:ped)?"
-    "|slow|start(?:ed)?|stop(?:ped)?|stuck|true|unpaid|up|valid|without|won|yes|zero"
+    "active|alive|bad|block(?:ed)?|broken|clean|closed?|dead|don|down|empty|eof|err|false|finished"
+    "|flap(?:ped|ping)?|found|full|good|halt(?:ed)?|hang|hangs|healthy|high|hot|hung|idle|inactive|late"
+    "|leak(?:ed)?|lock(?:ed)?|lost|low|n't|nack|nak|never|nil|no|non|none|not|nothing|null|off|offline|ok|okay"
+    "|on|online|open(?:ed)?|orphan(?:ed)?|over|paid|pass(?:ed)?|pending|quarantined?|reachable|ready|removed?"
+    "|shutdown|skip(?:ped)?|slow|stale|start(?:ed)?|stop(?:ped)?|stuck|true|unpaid|up|valid|without|won|yes"
+    "|zero|zombie"
 )
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _LETTERS = re.compile(r"[A-Z]+[a-z]*|[a-z]+|[^\W\d_A-Za-z]+")  # up to the next capital

@@ -123,13 +123,17 @@ def test_of_any_line_every_word_without_a_digit_counts(words: list[str]) -> None
 
 
 @pytest.mark.parametrize(
-    "word", ["failed", "FAILURE", "authentication_failure", "isDenied", "no_route", "NotFound", "OK"]
+    "word",
+    "failed FAILURE authentication_failure isDenied no_route NotFound OK compromised malware evicted hung throttling "
+    "unresponsive Intrusion".split(),
 )
 def test_what_carries_the_outcome(word: str) -> None:
     assert carries_outcome(word)
 
 
-@pytest.mark.parametrize("word", ["alice", "node", "default", "known2", "token", "upper", "Norway"])
+@pytest.mark.parametrize(
+    "word", ["alice", "node", "default", "known2", "token", "upper", "Norway", "hotel", "week", "idler"]
+)
 def test_what_does_not(word: str) -> None:
     assert not carries_outcome(word)
 
