@@ -71,6 +71,7 @@ class Refereed:
     audit: Audit | None = None
     unproven: bool = False
     teaches: bool = False  # whether a model answered, and others may learn from it
+    heard: Verdict | None = None  # what the reference says in place of what was published for nothing: memory learns it
 
 
 class _Plan(NamedTuple):
@@ -275,12 +276,12 @@ class Referee:
     def looks_at(self, partition: int, offset: int) -> bool:
         """Whether its own coin, which says nothing about the audit's, has nano look at a record. What exact memory
         answers needs no look: the very same text was judged by the reference, or by what is proven, and a look would
-        repeat that."""
+        repeat that. Sessions do: of those that memory takes for the same, lines differ."""
         return self.has_looks and self._coin.tossed(_LOOK, partition, offset, LOOKS_SHARE)
 
     def _look_now_and_then(self, item: Item, published: Proposal) -> None:
-        exact = published.verdict.tier == "memory" and published.score >= 1.0
-        if not exact and self.looks_at(item.source.partition, item.source.offset):
+        same = published.verdict.tier == "memory" and published.score >= 1.0 and item.session is None
+        if not same and self.looks_at(item.source.partition, item.source.offset):
             self.look(item, published.verdict)
 
     def looks_among(self, records: Sequence[Record]) -> Sequence[bool]:
@@ -405,10 +406,12 @@ class Referee:
         if not plan.audited:
             return refereed
         asked = self._ask_beside(item, plan) if rule == "batch" else ()
-        audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, rule)
+        reference = await self._looked_at(item)
+        audit = self._audit(item, plan, reference, answered.verdict, rule)
         if rule == "free" and plan.proven is not None:
             if self._coin.tossed(_TOLD, item.source.partition, item.source.offset, plan.told_share):
                 self._told(item, answered.verdict, audit.reference_label != audit.label)
+                refereed = replace(refereed, heard=None if reference is None else reference.verdict)
             else:  # as if its coin had spared it
                 self._look_now_and_then(item, plan.proven)
         audit = await self._heard(audit, asked)

@@ -115,7 +115,7 @@ class Triage:
         self._voting = Voting(self._batches, asked_now, rng)
         self._gate = Gate(stream, self._version, clock, prices=worth.prices(policy.tiers))
         self._votes = None if stream.session is None else Votes(self._remembered, rng)
-        self._exact = ExactSharing(name, stream, answered_by, memory, remember=remember)
+        self._exact = ExactSharing(name, stream, answered_by, memory, clock, remember=remember)
         self.learners: dict[MemoryKind, Learner] = {"exact": self._exact}  # that hear what other workers have paid for
         self.referee: Referee | None = None
         self._templates: Templates | None = None
@@ -155,6 +155,7 @@ class Triage:
         other in the next. Its second argument is the record's timestamp. Who takes a decision counts it (`count`), and
         where it is `audited` tosses the referee's coin before.
         """
+        self._exact.expire()
         first, known_like, remembered, key_of = self._rules.first, self._known.get, self._memory.get, self._keys.key
         referee, templates = self.referee, self._templates
         free_from = 0.0 if referee is None else referee.answers_from
@@ -208,6 +209,7 @@ class Triage:
     def free(self, item: Item | Ignored) -> Triaged | None:
         """What rules or memory decide, at once and for nothing; None where a model has to be asked."""
         taken_s = self._clock.monotonic()
+        self._exact.expire()
         if isinstance(item, Ignored):
             triaged = self._ignored(item, taken_s)
             self._keep((item.tenant,), triaged)
@@ -286,6 +288,8 @@ class Triage:
             refereed = await self.referee.answer(item, alone=alone)
             if refereed.teaches:
                 self._learn(item, refereed.verdict)
+            if refereed.heard is not None:
+                self._learn(item, refereed.heard)
             return refereed
         if alone:
             answered = await self._batches.put(item, alone=True).answer()

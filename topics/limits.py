@@ -59,7 +59,9 @@ TEMPLATE_WORDS_MAX = 40  # of a signature, that a gap is tried in
 TEMPLATE_ANSWERS_MIN = 3  # that agree one after the other, before memory answers
 TEMPLATE_GAP_WORDS_MIN = 5  # that one gap was seen with, before it is taken for a parameter
 MEMORY_IDS_MAX = 16  # messages named in an entry as those that it was learnt from
-MEMORY_AGE_MS_MAX = 7 * 86_400_000  # by the stream's own time since a model's last answer; then it is asked anew
+MEMORY_AGE_MS_MAX = (
+    7 * 86_400_000
+)  # since a model's last answer: by the stream's own time, of exact memory by the clock
 NEAR_ENTRIES_MAX = 5_000  # a stream and process: mails with their hashed words, about 50 MB at 400 words
 NEAR_BUCKET_MAX = 16  # mails that one band of their hashes may lead to
 NEAR_WORDS_MIN = 20  # of a shorter text one word is too much of it

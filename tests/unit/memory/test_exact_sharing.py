@@ -8,7 +8,9 @@ from processors import exact_sharing
 from processors.exact_sharing import ExactSharing
 from processors.memory import Keys
 from processors.remembered import Erased, Erasures, Remembered
+from tests.fakes import ManualClock
 from tests.unit.memory.build import line, stream, verdict
+from topics.limits import MEMORY_AGE_MS_MAX
 from topics.messages import Verdict
 
 
@@ -23,14 +25,15 @@ class Store:
         self.kept.pop(key, None)
 
 
+CLOCK = ManualClock()
 KEYS = Keys("logs", stream().version, "nano")
 ANSWER = verdict("routine", tier="memory")
 
 
-def exact(told: list[Remembered] | None = None) -> tuple[ExactSharing, Store]:
+def exact(told: list[Remembered] | None = None, clock: ManualClock = CLOCK) -> tuple[ExactSharing, Store]:
     store = Store()
     remember = (lambda _: None) if told is None else told.append
-    return ExactSharing("logs", stream(), "nano", store, remember=remember), store
+    return ExactSharing("logs", stream(), "nano", store, clock, remember=remember), store
 
 
 def paid(sharing: ExactSharing, text: str, tenant: str = "acme") -> bytes:
@@ -80,3 +83,24 @@ def test_nothing_is_in_memory_that_could_not_be_erased(monkeypatch: pytest.Monke
     sharing, store = exact()
     keys = [paid(sharing, text) for text in "abc"]
     assert store.kept.keys() == set(keys[1:])
+
+
+async def test_what_no_model_has_said_again_for_long_is_asked_anew() -> None:
+    told: list[Remembered] = []
+    clock = ManualClock()
+    (one, own), (other, store) = exact(told, clock), exact(clock=clock)
+    old, kept = paid(one, "disk full"), paid(one, "disk 7 full")
+    heard = [replace(entry, at_ms=round(clock.time() * 1000)) for entry in told]
+    for entry in heard:
+        other.heard(entry)
+    await clock.advance(MEMORY_AGE_MS_MAX / 1000 / 2)
+    paid(one, "disk 7 full")
+    other.heard(replace(heard[1], at_ms=round(clock.time() * 1000)))
+    await clock.advance(MEMORY_AGE_MS_MAX / 1000 / 2)
+    for sharing, memory in ((one, own), (other, store)):
+        sharing.expire()
+        assert memory.kept.keys() == {old, kept}, "it is not older than it may be"
+    await clock.advance(1)
+    for sharing, memory in ((one, own), (other, store)):
+        sharing.expire()
+        assert memory.kept.keys() == {kept}

@@ -82,6 +82,21 @@ async def test_what_is_certified_answers_for_nothing_and_now_and_then_the_refere
     assert (audit.below, audit.rule, audit.label, audit.reference_label) == (True, "free", "routine", "alert")
     assert (audit.probability, audit.version) == (1.0, referee.standing.free_version)
     assert audit.cost_usd_micros == 600
+    certified(referee, probability=0.0001)
+    assert subject.free(item("a", offset=9)).decision.label == "alert", "memory has learned what the reference said"
+
+
+async def test_in_a_trial_memory_learns_of_no_more_audits_than_else():
+    clock, model = ManualClock(), FakeNano()
+    subject, referee = refereed(model, clock, **SINGLE)
+    await ask(subject, clock, item("a"))
+    certified(referee, probability=1.0)
+    referee.adopt(replace(referee.standing, untried_probability=0.0))
+    model.judge = lambda _: {"label": "alert"}
+    (audited,) = await ask(subject, clock, item("a", offset=9))
+    assert audited.audit.reference_label == "alert"
+    certified(referee, probability=0.0001)
+    assert subject.free(item("a", offset=9)).decision.label == "routine"
 
 
 async def test_another_models_certificate_is_not_this_ones():
