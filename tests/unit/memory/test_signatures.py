@@ -124,8 +124,22 @@ def test_of_any_line_every_word_without_a_digit_counts(words: list[str]) -> None
 
 @pytest.mark.parametrize(
     "word",
-    "failed FAILURE authentication_failure isDenied no_route NotFound OK compromised malware evicted hung throttling "
-    "unresponsive Intrusion".split(),
+    [
+        "failed",
+        "FAILURE",
+        "authentication_failure",
+        "isDenied",
+        "no_route",
+        "NotFound",
+        "OK",
+        "compromised",
+        "malware",
+        "evicted",
+        "hung",
+        "throttling",
+        "unresponsive",
+        "Intrusion",
+    ],
 )
 def test_what_carries_the_outcome(word: str) -> None:
     assert carries_outcome(word)
