@@ -54,15 +54,16 @@ class ExactSharing:
 
     def put(self, key: bytes, item: Item, verdict: Verdict) -> None:
         """What was paid for: remembered, and told to the others. `verdict` has the tier `memory`."""
+        ids = (*item.made_of, item.id)
         self._store.put(key, verdict)
-        self._note(key, _Origin(item.tenant, (item.id,), 0, round(self._clock.time() * 1000)))
+        self._note(key, _Origin(item.tenant, ids, 0, round(self._clock.time() * 1000)))
         self._remember(
             Remembered(
                 stream=self._name,
                 kind="exact",
                 digest=key.hex(),
                 tenant=item.tenant,
-                ids=(item.id,),
+                ids=ids,
                 event_ms=item.source.timestamp_ms,
                 policy_version=self._version,
                 model=self._model,

@@ -28,6 +28,7 @@ class Item:
     fields: Mapping[str, FieldValue]  # the record's own fields under their own names, e.g. "syslog.severity", "subject"
     asked_tier: AgentTier | None  # header sluice-escalate
     traceparent: bytes | None  # header traceparent, carried through
+    made_of: tuple[str, ...] = ()  # other messages whose text is in it: a dialogue's earlier turns
 
 
 @dataclass(frozen=True, slots=True)

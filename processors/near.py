@@ -23,7 +23,7 @@ from processors.injection import gives_orders
 from processors.items import Item
 from processors.policy import Stream
 from processors.proposals import Proposal
-from processors.remembered import Erasures, Remembered
+from processors.remembered import Erasures, Remembered, kept_ids
 from processors.template_counts import Counts, Experience
 from processors.template_words import outcomes
 from topics import limits
@@ -188,7 +188,7 @@ class NearDuplicates:
             self._experience.add(float(agreed), float(not agreed))
         if entry.counts.label == verdict.label:
             entry.verdict = own
-        entry.ids = (*entry.ids, item.id)[-limits.MEMORY_IDS_MAX :]
+        entry.ids = kept_ids((*entry.ids, item.id))
         entry.event_ms = max(entry.event_ms, item.source.timestamp_ms)
         self._entries.move_to_end(entry.digest)
         self._remember(self._remembered(entry))
@@ -211,7 +211,7 @@ class NearDuplicates:
         mine.counts.merge(entry.counts, entry.run)
         if mine.counts.by_label and mine.counts.label == entry.verdict.label:
             mine.verdict = self._own(entry.verdict)
-        mine.ids = tuple(dict.fromkeys((*mine.ids, *entry.ids)))[-limits.MEMORY_IDS_MAX :]
+        mine.ids = kept_ids((*mine.ids, *entry.ids))
         mine.event_ms = max(mine.event_ms, entry.event_ms)
         mine.at_ms = max(mine.at_ms, entry.at_ms)
 

@@ -19,7 +19,7 @@ class Remembered:
     kind: MemoryKind
     digest: str  # hex, of tenant, text or signature, policy version and model: nobody can write another's
     tenant: str
-    ids: tuple[str, ...]  # messages that it was learnt from, the latest last; at most MEMORY_IDS_MAX
+    ids: tuple[str, ...]  # messages that it was learnt from: a dialogue's turns, else as `kept_ids` has them
     event_ms: int  # the stream's own time when it was learnt last
     policy_version: str
     model: str  # whose answers these are: as the policy names the model of nano's tier
@@ -61,6 +61,13 @@ class Erasures:
         if at_ms <= self._until_ms.get((tenant, None), -1):
             return True
         return any(at_ms <= self._until_ms.get((None, id_), -1) for id_ in ids)
+
+
+def kept_ids(ids: Sequence[str]) -> tuple[str, ...]:
+    """Of the messages that an entry was learnt from, those that are named: the first, whose words it may hold, and the
+    latest; MEMORY_IDS_MAX in all."""
+    each = tuple(dict.fromkeys(ids))
+    return each if len(each) <= limits.MEMORY_IDS_MAX else (each[0], *each[1 - limits.MEMORY_IDS_MAX :])
 
 
 class Learner(Protocol):

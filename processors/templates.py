@@ -19,7 +19,7 @@ from processors.items import Glimpse, Item
 from processors.normalise.texts import memory_text
 from processors.policy import Stream
 from processors.proposals import Proposal
-from processors.remembered import Erasures, Remembered
+from processors.remembered import Erasures, Remembered, kept_ids
 from processors.template_counts import Counts, Experience
 from processors.template_groups import Grouping, OneWordApart
 from processors.template_signatures import Signatures
@@ -135,7 +135,7 @@ class Templates:
         agreed = entry.counts.add(verdict.label)
         if agreed is not None:
             self._experience.add(float(agreed), float(not agreed))
-        entry.ids = (*entry.ids, item.id)[-limits.MEMORY_IDS_MAX :]
+        entry.ids = kept_ids((*entry.ids, item.id))
         entry.event_ms = max(entry.event_ms, item.source.timestamp_ms)
         self._settle(entry, verdict)
         self._remember(self._remembered(entry))
@@ -155,7 +155,7 @@ class Templates:
             self._experience.add(max(agreeing - 1, 0.0), mine.counts.total - agreeing)
             for label in entry.counts:
                 self._grouping.learn(entry.tenant, signature, label)
-        mine.ids = tuple(dict.fromkeys((*mine.ids, *entry.ids)))[-limits.MEMORY_IDS_MAX :]
+        mine.ids = kept_ids((*mine.ids, *entry.ids))
         mine.event_ms = max(mine.event_ms, entry.event_ms)
         mine.at_ms = max(mine.at_ms, entry.at_ms)
         self._settle(mine, entry.verdict)

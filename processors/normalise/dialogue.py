@@ -44,11 +44,11 @@ class DialogueNormaliser:
             return self._ignored("tombstone", source, asked)
         session = _session(read.conversation, source.key)
         if isinstance(read, Dialogue):
-            return self._item(record, source, asked, session, [_told(turn) for turn in read.turns])
-        lines = self._join(record, asked.tenant, session, read)
+            return self._item(record, source, asked, session, [_told(turn) for turn in read.turns], ())
+        lines, ids = self._join(record, asked.tenant, session, read)
         if _speaker(read) != "customer":
             return self._ignored("not the customer's turn", source, asked, session)
-        return self._item(record, source, asked, session, lines)
+        return self._item(record, source, asked, session, lines, ids)
 
     def recall(self, record: Record) -> None:
         read = read_dialogue(record.value, self._format)
@@ -59,25 +59,39 @@ class DialogueNormaliser:
     def forget(self, topic: str, partition: int) -> None:
         self._open.pop((topic, partition), None)
 
-    def _join(self, record: Record, tenant: str, session: str | None, turn: Turn) -> Sequence[str]:
-        """The conversation's lines with this turn. A turn of no conversation stands alone.
+    def _join(
+        self, record: Record, tenant: str, session: str | None, turn: Turn
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """The conversation's lines with this turn, and the messages that they are of. A turn of no conversation stands
+        alone.
 
         Two tenants may well use the same names: what one wrote is never shown with the other's.
         """
         line = _told(turn)
         if session is None:
-            return (line,)
+            return (line,), ()
         conversations = self._open.setdefault((record.topic, record.partition), _Conversations())
-        return conversations.join((tenant, session), line, record.timestamp, self._turns_max, self._idle_ms)
+        name, id_ = (tenant, session), message_id(record)
+        window = conversations.join(name, line, id_, record.timestamp, self._turns_max, self._idle_ms)
+        return window.lines, tuple(window.ids)
 
     def _ignored(self, why: str, source: Source, asked: Asked, session: str | None = None) -> Ignored:
         return Ignored(why, source, self._name, asked.tenant, session, asked.traceparent)
 
-    def _item(self, record: Record, source: Source, asked: Asked, session: str | None, lines: Sequence[str]) -> Item:
+    def _item(
+        self,
+        record: Record,
+        source: Source,
+        asked: Asked,
+        session: str | None,
+        lines: Sequence[str],
+        ids: Sequence[str],
+    ) -> Item:
         text = _latest(lines, limits.MESSAGE_TEXT_CHARS_MAX)
         full_text = _latest(lines, limits.ESCALATION_TEXT_CHARS_MAX)
+        id_ = message_id(record)
         return Item(
-            id=message_id(record),
+            id=id_,
             source=source,
             stream=self._name,
             tenant=asked.tenant,
@@ -92,6 +106,7 @@ class DialogueNormaliser:
             fields={},
             asked_tier=asked.tier,
             traceparent=asked.traceparent,
+            made_of=tuple(each for each in ids if each != id_),
         )
 
 
@@ -101,6 +116,7 @@ _Name = tuple[str, str]  # tenant and session
 @dataclass(slots=True)
 class _Window:
     lines: deque[str] = field(default_factory=deque)
+    ids: deque[str] = field(default_factory=deque)  # the messages that these are of
     chars: int = 0
     last_ms: int = 0
 
@@ -112,7 +128,7 @@ class _Conversations:
         self._windows: OrderedDict[_Name, _Window] = OrderedDict()
         self._chars = 0
 
-    def join(self, name: _Name, line: str, at_ms: int, turns_max: int, idle_ms: int) -> Sequence[str]:
+    def join(self, name: _Name, line: str, id_: str, at_ms: int, turns_max: int, idle_ms: int) -> _Window:
         window = self._windows.get(name)
         if window is not None and at_ms - window.last_ms > idle_ms:
             self._close(name)
@@ -122,12 +138,14 @@ class _Conversations:
         self._windows.move_to_end(name)
         window.last_ms = max(window.last_ms, at_ms)
         window.lines.append(line)
+        window.ids.append(id_)
         self._grow(window, len(line))
         while len(window.lines) > turns_max or window.chars > limits.ESCALATION_TEXT_CHARS_MAX:
             self._grow(window, -len(window.lines.popleft()))
+            window.ids.popleft()
         while len(self._windows) > limits.CONVERSATIONS_MAX or self._chars > limits.WINDOW_CHARS_MAX:
             self._close(next(iter(self._windows)))
-        return window.lines
+        return window
 
     def _grow(self, window: _Window, chars: int) -> None:
         window.chars += chars

@@ -88,8 +88,9 @@ def erase(runtime: Runtime, tenant: str | None, message: str | None, as_json: bo
     """Make all workers forget a tenant or a message.
 
     A message is forgotten with all that was learnt from it. Running workers obey within seconds; the topic itself loses
-    the bytes when the broker compacts it. Students and the topics of lessons and audits are not touched. An entry names
-    the last 16 messages that it was learnt from.
+    the bytes when the broker compacts it. Students and the topics of lessons and audits are not touched. A dialogue's
+    entry names all turns that were judged together, a log session's its last line, a template's or mail's the first
+    message that it was learnt from and the latest 15.
 
     \b
     Example:

@@ -7,7 +7,7 @@ import pytest
 from processors import exact_sharing
 from processors.exact_sharing import ExactSharing
 from processors.memory import Keys
-from processors.remembered import Erased, Erasures, Remembered
+from processors.remembered import Erased, Erasures, Remembered, kept_ids
 from tests.fakes import ManualClock
 from tests.unit.memory.build import line, stream, verdict
 from topics.limits import MEMORY_AGE_MS_MAX
@@ -76,6 +76,23 @@ def test_it_is_erased_by_digest_by_tenant_and_by_message() -> None:
         erasures.add(erased)
         sharing.erase(erasures)
         assert store.kept.keys() == left
+
+
+def test_a_dialogue_is_erased_by_any_turn_that_was_judged_with_it() -> None:
+    sharing, store = exact()
+    item = replace(line("b"), made_of=("chat/0/1", "chat/0/2"))
+    for turn in (*item.made_of, item.id):
+        sharing.put(KEYS.key("acme", "b"), item, ANSWER)
+        erasures = Erasures()
+        erasures.add(Erased(at_ms=1, id=turn))
+        sharing.erase(erasures)
+        assert store.kept == {}
+
+
+def test_an_entry_names_the_first_message_that_it_was_learnt_from_and_the_latest() -> None:
+    assert kept_ids(["a", "b", "a"]) == ("a", "b")
+    many = [str(number) for number in range(20)]
+    assert kept_ids(many) == ("0", *many[5:])
 
 
 def test_nothing_is_in_memory_that_could_not_be_erased(monkeypatch: pytest.MonkeyPatch) -> None:

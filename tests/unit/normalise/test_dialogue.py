@@ -40,6 +40,17 @@ def test_a_customers_turn_is_judged_with_the_conversation_so_far() -> None:
     assert item.memory_text == item.text
 
 
+def test_a_window_names_the_turns_that_are_in_it() -> None:
+    chat = normaliser()
+    for offset, text in enumerate(("Hi", "My card is gone", "Since noon", "Help")):
+        item = chat.read(turn("customer", text, offset=offset))
+    assert isinstance(item, Item)
+    assert (item.text.count("\n"), item.id, item.made_of) == (2, "in/0/3", ("in/0/1", "in/0/2"))
+    alone = chat.read(json({"turns": [{"speaker": "customer", "text": "Hi"}, {"speaker": "customer", "text": "You?"}]}))
+    assert isinstance(alone, Item)
+    assert alone.made_of == ()
+
+
 @pytest.mark.parametrize("speaker", ["customer", "User", "CLIENT", "caller", " guest "])
 def test_customers_have_many_names(speaker: str) -> None:
     assert text_of(normaliser().read(turn(speaker, "Hi"))) == "customer: Hi"
