@@ -24,30 +24,25 @@ class Gate:
     """One a stream."""
 
     def __init__(
-        self,
-        stream: Stream,
-        policy_version: str,
-        clock: Clock,
-        *,
-        prices: Mapping[AgentTier, float] | None = None,
-        temperature: float = 1.0,
+        self, stream: Stream, policy_version: str, clock: Clock, *, prices: Mapping[AgentTier, float] | None = None
     ) -> None:
-        """`prices`: USD of one escalation to each tier; by default the bounds that tiers have by default.
-        `temperature`: of nano's confidences. Both count only where the stream has a `value`."""
+        """`prices`: USD of one escalation to each tier; by default the bounds that tiers have by default. They count
+        only where the stream has a `value`."""
         self._confidence_min = stream.confidence_min
         self._by_label = {name: label.escalate for name, label in stream.labels.items()}
         self._climbing = {name: worth.climbs(label) for name, label in stream.labels.items()}
         self._value = stream.value
         self._prices = worth.prices(Tiers()) if prices is None else prices
-        self._temperature = temperature
         self._deadline_ms = round(stream.deadline * 1000)
         self._policy_version = policy_version
         self._clock = clock
 
-    def escalation(self, item: Item, verdict: Verdict, rule: Rule | None) -> Escalation | None:
+    def escalation(
+        self, item: Item, verdict: Verdict, rule: Rule | None, temperature: float = 1.0
+    ) -> Escalation | None:
         """What `item` becomes if it climbs. Its deadline counts from the record's timestamp, so that waiting in
-        Kafka is part of it and every attempt at a record says the same."""
-        cause = max(self._causes(item, verdict, rule), key=lambda cause: _HEIGHT[cause[0]], default=None)
+        Kafka is part of it and every attempt at a record says the same. `temperature`: of stated confidences."""
+        cause = max(self._causes(item, verdict, rule, temperature), key=lambda cause: _HEIGHT[cause[0]], default=None)
         if cause is None:
             return None
         to, reason, detail = cause
@@ -70,7 +65,7 @@ class Gate:
             deadline_ms=item.source.timestamp_ms + self._deadline_ms,
         )
 
-    def _causes(self, item: Item, verdict: Verdict, rule: Rule | None) -> Iterator[_Cause]:
+    def _causes(self, item: Item, verdict: Verdict, rule: Rule | None, temperature: float) -> Iterator[_Cause]:
         if item.asked_tier is not None:
             yield item.asked_tier, "requested", f"header sluice-escalate: {item.asked_tier}"
         if rule is not None and rule.then.escalate is not None:
@@ -80,7 +75,9 @@ class Gate:
             return
         if self._value is not None:
             to: AgentTier = by_label or "mini"
-            needed = worth.needed(verdict.label, verdict.confidence, self._climbing, temperature=self._temperature)
+            if verdict.tier not in ("nano", "memory"):
+                temperature = 1.0  # a student's score is a chance
+            needed = worth.needed(verdict.label, verdict.confidence, self._climbing, temperature=temperature)
             if worth.worth(needed, self._value).pays(self._prices[to]):
                 yield (
                     to,

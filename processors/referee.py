@@ -415,7 +415,8 @@ class Referee:
             else:  # as if its coin had spared it
                 self._look_now_and_then(item, plan.proven)
         audit = await self._heard(audit, asked)
-        return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None))
+        confidence = answered.verdict.confidence if rule == "batch" else None
+        return replace(refereed, audit=replace(audit, size=answered.bill.batch_size or None, confidence=confidence))
 
     async def _unproven(self, item: Item, plan: "_Plan", answered: Answered, *shadows: Shadow) -> Refereed:
         """Publishes `answered`, which is no part of the claim. The reference looks all the same: what it says may
@@ -426,6 +427,8 @@ class Referee:
         asked = self._ask_beside(item, plan) if answered.bill.batch_size else ()
         audit = self._audit(item, plan, await self._looked_at(item), answered.verdict, None, *shadows)
         self._spend(audit.cost_usd_micros)
+        if answered.bill.batch_size:
+            audit = replace(audit, confidence=answered.verdict.confidence)
         return replace(refereed, audit=await self._heard(audit, asked))
 
     async def _looked_at(self, item: Item) -> Answered | None:

@@ -100,6 +100,7 @@ class Triage:
         self.bursts = None if stream.alerts.burst_at is None else Bursts(name, stream.alerts.burst_at)
         self._version = stream.version
         self._confidence_min = stream.confidence_min
+        self._temperature = 1.0  # of nano's stated confidences
         self._clock = clock
         self._rules = Rules(stream)
         answered_by = memory_of(policy, stream)
@@ -159,6 +160,10 @@ class Triage:
         first, known_like, remembered, key_of = self._rules.first, self._known.get, self._memory.get, self._keys.key
         referee, templates = self.referee, self._templates
         free_from = 0.0 if referee is None else referee.answers_from
+        if referee is not None and referee.standing.temperature != self._temperature:
+            self._temperature = referee.standing.temperature
+            self._known = Cache(KNOWN_DECISIONS_MAX)  # whether a message climbs may be another matter now
+            known_like = self._known.get
         if referee is None or referee.has_student:
             templates = None  # memory alone does not decide
         any_stands_back = referee is not None and referee.any_stands_back
@@ -318,7 +323,7 @@ class Triage:
     def _triaged(self, item: Item, refereed: Refereed, held: Held | None, taken_s: float) -> Triaged:
         verdict, bill = refereed.verdict, refereed.bill
         priority = held.rule.then.priority if held is not None else None
-        escalation = self._gate.escalation(item, verdict, held.rule if held is not None else None)
+        escalation = self._gate.escalation(item, verdict, held.rule if held is not None else None, self._temperature)
         if escalation is not None:
             self._count_escalation(escalation.to, escalation.reason).inc()
         decision = Decision(

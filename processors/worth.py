@@ -8,8 +8,8 @@ price of a miss and of a needless climb:
 q follows from nano's label and its confidence p: where the label is one that has to climb, and nano is wrong, the
 message is one of the other labels, each as likely as the next; so q = p + (1 - p)·(climbing others)/(others), and
 q = (1 - p)·(climbing others)/(others) for a label that has not. Models say more than they know: p is their confidence
-with its log-odds divided by a temperature (Guo et al., On Calibration of Modern Neural Networks, 2017), which audits
-measure; 1 takes them at their word. What the agent does about a needless climb is not counted in its favour.
+with its log-odds divided by a temperature, which audits measure (processors/quality/calibration.py); 1, where there are
+none, takes them at their word. What the agent does about a needless climb is not counted in its favour.
 """
 
 import math

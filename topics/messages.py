@@ -277,6 +277,9 @@ class Audit:
         str | None, Field(description="What it said when it was asked a second time; null where it was not")
     ] = None
     size: Annotated[int | None, Field(ge=1, description="Messages in the call, where the rule is `batch`")] = None
+    confidence: Annotated[
+        float | None, Field(ge=0, le=1, description="Of `label`, as nano stated it; null where another answered")
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,7 @@ class Standing:
     """The model that an operator wants in nano's place: workers ask it in shadow, and answer by it once that is
     certified. None: the policy's alone."""
     batch_certified_ms: int | None = None  # since when `batch_version` is; None in records of releases before
+    temperature: float = 1.0  # of nano's stated confidences (calibration.py)
     off: bool = False  # an operator wants nothing below the reference to answer, not as unproven either
     coin: str = field(default="", repr=False)
     """The stream's secret, in hex, by which workers toss for audits; "": each by its own. Never in a report."""

@@ -37,6 +37,7 @@ from typing import Any, Final
 from processors.policy import Quality
 from processors.quality.admission import COVERAGES, WHOLE, Admission, Drawn, Level, RuleName, Spread, Trial
 from processors.quality.betting import Evidence, finite_exp, version_delta
+from processors.quality.calibration import Calibration
 from processors.quality.report import Claim, Event, LevelReport, OfMeans, Report, Share, VersionReport
 from processors.quality.running import DAY_MS, Period, Running
 from processors.quality.standing import OtherBatches, Standing, claim_of
@@ -127,6 +128,7 @@ class StreamQuality:
             for rule in _RULES
         }
         self._self = Evidence()
+        self._calibration = Calibration()
         self._refused: str | None = None
         self._events: list[tuple[int, str]] = []
         self._clock_ms = 0  # the latest audit
@@ -158,6 +160,8 @@ class StreamQuality:
         if audit.reference_again is not None:
             self.note_self(audit.reference_again == audit.reference_label)
         self._count(audit)
+        if audit.confidence is not None:
+            self._calibration.add(audit.confidence, audit.reference_label == audit.label)
         for admission in self._admissions.values():
             admission.passed(1 / audit.probability)
         weights = {rule: min(1.0, self._floors[rule].at(at_ms) / audit.probability) for rule in _RULES}
@@ -254,6 +258,7 @@ class StreamQuality:
                 batch_size_max=size_max,
                 batch_others=others,
                 candidate_model=self.candidate_model,
+                temperature=self._calibration.temperature,
             )
         level = None if free is None else free.level
         return Standing(
@@ -269,6 +274,7 @@ class StreamQuality:
             batch_size_max=size_max,
             batch_others=others,
             candidate_model=self.candidate_model,
+            temperature=self._calibration.temperature,
             expires_at_ms=min(ends) // _MINUTE_MS * _MINUTE_MS,  # so that not every audit is a new standing
         )
 
@@ -332,6 +338,7 @@ class StreamQuality:
             "running": self._running.dump(),
             "admissions": {rule: admission.dump() for rule, admission in self._admissions.items()},
             "self": self._self.dump(),
+            "calibration": self._calibration.dump(),
             "events": [list(event) for event in self._events],
             "clock_ms": self._clock_ms,
             "first_ms": self._first_ms,
@@ -376,6 +383,8 @@ class StreamQuality:
         for rule, admission in loaded._admissions.items():
             admission.load(state["admissions"][rule])
         loaded._self = Evidence.load(state["self"])
+        if "calibration" in state:  # a state of before has none
+            loaded._calibration = Calibration.load(state["calibration"])
         loaded._refuse()
         loaded._events = [(int(at_ms), str(what)) for at_ms, what in state["events"]]
         loaded._clock_ms, loaded._first_ms = int(state["clock_ms"]), int(state["first_ms"])

@@ -10,9 +10,11 @@ from rich.table import Table
 
 from processors.errors import ConfigurationError
 from processors.quality.report import Report, Share, VersionReport
+from processors.worth import calibrated
 from streams.cli.orders import Known, day, known, stands
 from streams.settings import Runtime
 
+_STATED = 0.95  # for an example
 _EVENTS = 3  # the latest
 _DAYS = 7
 
@@ -104,6 +106,9 @@ def _lines(report: Report, cost_usd_micros: float) -> Iterator[str]:
     own = report.self_disagreement
     if own.audits:
         yield f"the reference disagreed with itself in {_share(own)} of {own.audits:,} cases"
+    if (temperature := report.standing.temperature) != 1:
+        right = calibrated(_STATED, temperature)
+        yield f"where nano says {_STATED:.0%} it is right in {right:.0%}, which `value` reckons with"
 
 
 def _rows(report: Report) -> Iterator[tuple[str, ...]]:

@@ -61,6 +61,16 @@ def go_on(judge: StreamQuality, start_ms: int, hours: int, *, version: str = "v1
     return start_ms + hours * HOUR_MS
 
 
+def test_a_standing_says_how_much_surer_nano_is_than_right_and_keeps_it() -> None:
+    judge = state()
+    for n in range(400):
+        wrong = n % 5 == 0
+        judge.fold(replace(below(START_MS + n, wrong, probability=1.0, version="v1"), confidence=0.95))
+    temperature = judge.standing(START_MS).temperature
+    assert 1.5 < temperature < 3.0, "0.95 was 0.8"
+    assert StreamQuality.load(judge.dump(), QUALITY, "p1").standing(START_MS).temperature == temperature
+
+
 # --- standing ------------------------------------------------------------------------------------
 
 

@@ -144,6 +144,31 @@ async def test_a_student_decides_between_two_votes_of_batches(students: dict[str
     assert (triaged.decision.label, triaged.decision.decided_by) == (label, "nano")
 
 
+async def test_what_a_message_is_worth_heeds_how_sure_nano_is_by_audits():
+    """0.97 by its own word is 0.85 at a temperature of two: a miss is too likely then, from memory as well."""
+    clock, model = ManualClock(), FakeNano(lambda _: {"confidence": 0.97})
+    subject = triage(model, clock, quality=SINGLE, value={"missed_usd": 150, "needless_usd": 5})
+    referee = subject.referee
+    standing = Standing(batch_certified=True, batch_version=referee._models, audit_probability=0.0001)
+    referee.adopt(replace(standing, free_version=referee._version(""), free_score_min=0.9))
+    (sure,) = await ask(subject, clock, item("a"))
+    assert subject.free(item("a", offset=9)).escalation is sure.escalation is None
+    referee.adopt(replace(referee.standing, temperature=2.0))
+    subject.recogniser()
+    (unsure,) = await ask(subject, clock, item("b"))
+    assert subject.free(item("a", offset=9)).escalation.reason == unsure.escalation.reason == "value"
+
+
+async def test_audits_say_how_sure_nano_was():
+    clock, model = ManualClock(), FakeNano(lambda _: {"confidence": 0.97})
+    subject, referee = refereed(model, clock, **SINGLE)
+    (judged,) = await ask(subject, clock, item("a"))
+    assert judged.audit.confidence is None, "the reference's own answer"
+    referee.adopt(Standing(batch_certified=True, batch_version=referee._models, audit_probability=1.0))
+    (audited,) = await ask(subject, clock, item("b"))
+    assert (audited.audit.rule, audited.audit.confidence) == ("batch", 0.97)
+
+
 async def test_nano_as_it_is_asked_every_day_may_be_the_reference():
     clock, model = ManualClock(), FakeNano()
     subject, _ = refereed(model, clock, reference="nano")
