@@ -17,9 +17,9 @@ DEFAULT_PROFILE = Path(__file__).with_name("errors.toml")
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """From midnight UTC of a day on, a tier errs more often and on other items."""
+    """From then on, a tier errs more often and on other items."""
 
-    since: date
+    since_s: float  # since the epoch
     tiers: tuple[str, ...]
     error_factor: float
     redrawn: float
@@ -50,10 +50,9 @@ class ErrorProfile:
 
     def drift_at(self, tier: Tier, now: float) -> tuple[float, float]:
         """Factor on the error and share of redrawn items at a time (seconds since the epoch)."""
-        today = datetime.fromtimestamp(now, UTC).date()
         factor, redrawn = 1.0, 0.0
         for drift in self.drifts:
-            if tier in drift.tiers and today >= drift.since:
+            if tier in drift.tiers and now >= drift.since_s:
                 factor, redrawn = factor * drift.error_factor, max(redrawn, drift.redrawn)
         return factor, redrawn
 
@@ -90,7 +89,7 @@ def _profile(values: dict[str, Any]) -> ErrorProfile:
         obedience=values["injection"]["obedience"],
         escalate_below=_share("agents.escalate_below", values["agents"]["escalate_below"]),
         drifts=tuple(
-            Drift(d["from"], tuple(d["tiers"]), d["error_factor"], _share("drift.redrawn", d["redrawn"]))
+            Drift(_moment(d["from"]), tuple(d["tiers"]), d["error_factor"], _share("drift.redrawn", d["redrawn"]))
             for d in values.get("drift", ())
         ),
     )
@@ -99,6 +98,14 @@ def _profile(values: dict[str, Any]) -> ErrorProfile:
     if not 0.5 <= profile.auroc < 1:
         raise ValueError(f"confidence.auroc = {profile.auroc} is not in [0.5, 1)")
     return profile
+
+
+def _moment(value: object) -> float:
+    """Seconds since the epoch of a time, or of a day's midnight UTC."""
+    if not isinstance(value, date):
+        raise ValueError(f"drift.from = {value!r} is no date or time: write 2027-02-01 or 2026-11-23T00:00:20Z")
+    moment = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _share(name: str, value: float) -> float:

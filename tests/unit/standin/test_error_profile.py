@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.eval.virtual import EPOCH_S
 from local.standin.error_profile import DEFAULT_PROFILE, load_profile
 
 
@@ -42,6 +43,14 @@ def test_the_steady_profile_is_another() -> None:
 def test_a_wrong_value_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         load_profile(changed(tmp_path, old, new))
+
+
+def test_drift_begins_at_its_time(tmp_path: Path) -> None:
+    profile = load_profile(changed(tmp_path, "from = 2027-02-01", "from = 2026-11-23T00:00:20Z"))
+    assert profile.drift_at("nano", EPOCH_S + 19) == (1.0, 0.0), "within a run of eval --compare"
+    assert profile.drift_at("nano", EPOCH_S + 20) == (1.5, 0.2)
+    with pytest.raises(ValueError, match=r"drift\.from = 'soon' is no date"):
+        load_profile(changed(tmp_path, "from = 2027-02-01", 'from = "soon"'))
 
 
 def test_drift_begins_on_its_day() -> None:
