@@ -52,6 +52,14 @@ class LevelReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfSize:
+    """Answers of batches of nearly one size."""
+
+    messages: int  # in the largest of them
+    share: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionReport:
     """A frozen version of a rule, at its present trial."""
 
@@ -70,6 +78,7 @@ class VersionReport:
     audits_needed: int | None  # about, of all that carry this version's answer; None: no saying, or never
     why: str
     levels: tuple[LevelReport, ...]  # of what is certified, and of the newest
+    sizes: tuple[OfSize, ...] = ()  # of its batches, the smallest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

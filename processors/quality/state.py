@@ -38,7 +38,7 @@ from processors.policy import Quality
 from processors.quality.admission import COVERAGES, WHOLE, Admission, Drawn, Level, RuleName, Spread, Trial
 from processors.quality.betting import Evidence, finite_exp, version_delta
 from processors.quality.calibration import Calibration
-from processors.quality.report import Claim, Event, LevelReport, OfMeans, Report, Share, VersionReport
+from processors.quality.report import Claim, Event, LevelReport, OfMeans, OfSize, Report, Share, VersionReport
 from processors.quality.running import DAY_MS, Period, Running
 from processors.quality.standing import OtherBatches, Standing, claim_of
 from topics.limits import (
@@ -590,6 +590,10 @@ class StreamQuality:
                     certified=each.certified,
                 )
                 for each in (trial.levels if trial.certified or trial is admission.newest else ())
+            ),
+            sizes=tuple(
+                OfSize(messages=each.largest, share=self._shown(each.evidence))
+                for _, each in sorted(trial.sizes.items())
             ),
         )
 

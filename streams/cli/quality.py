@@ -109,6 +109,20 @@ def _lines(report: Report, cost_usd_micros: float) -> Iterator[str]:
     if (temperature := report.standing.temperature) != 1:
         right = calibrated(_STATED, temperature)
         yield f"where nano says {_STATED:.0%} it is right in {right:.0%}, which `value` reckons with"
+    yield from _by_size(report)
+
+
+def _by_size(report: Report) -> Iterator[str]:
+    """What company costs nano's batches, those that answer or else the newest."""
+    batches = [one for one in report.versions if one.rule == "batch"]
+    answering = [one for one in batches if one.version == report.standing.batch_version]
+    for one in (answering or batches)[:1]:
+        if len(one.sizes) > 1:
+            told = ", ".join(
+                f"{size.share.disagreement or 0:.2%} of {size.share.audits:,} among up to {size.messages}"
+                for size in one.sizes
+            )
+            yield f"batches disagreed, by how many messages were in a call: {told}"
 
 
 def _rows(report: Report) -> Iterator[tuple[str, ...]]:
