@@ -352,7 +352,12 @@ class Referee:
         if plan.batch is not None or may_guess:
             if plan.batch is not None and self._candidate is not None:
                 self._beside.passed(item)
-            batched = await (plan.batch or self._own).voting.answer(item, plan.guess)
+            # Unproven ones are evidence, each for itself
+            batched = await (
+                self._own.voting.answer(item, plan.guess)
+                if plan.batch is None
+                else plan.batch.voting.shared(item, plan.guess)
+            )
             if batched.suspect:
                 return await self._unlearned(item, batched)
             if plan.batch is not None:

@@ -1,9 +1,11 @@
 """Asks nano about a message, and once or twice more where its answer is doubtful: alone where that costs little more
 than company does, else in other company."""
 
+import asyncio
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from processors.batches import Batches
 from processors.errors import SluiceError
@@ -22,6 +24,7 @@ class Voting:
         self._batches = batches
         self._deadline_s = stream.deadline
         self._revote = Revote(stream.confidence_min, rng)
+        self._asked: dict[tuple[str, str], _Asked] = {}  # by tenant and text
 
     async def answer(self, item: Item, opinion: Proposal | None = None) -> Answered:
         """All votes as one answer, with one bill. Raises as Batches.put says."""
@@ -58,6 +61,19 @@ class Voting:
                 return Answered(first.verdict, bill, suspect=True)
         return Answered(self._revote.settle(votes, opinion), bill)
 
+    async def shared(self, item: Item, opinion: Proposal | None = None) -> Answered:
+        """As `answer`; the same text of the same tenant, while it is asked about, is not asked again. One of them pays.
+
+        Who is cancelled takes nothing from the others.
+        """
+        key = item.tenant, item.memory_text
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = _Asked(asyncio.ensure_future(self.answer(item, opinion)))
+            asked.answer.add_done_callback(lambda _: self._asked.pop(key, None))
+        answered, first = await asked.wait()
+        return answered if first else replace(answered, bill=answered.bill.paid())
+
     def _terms(self, first: Answered) -> tuple[bool, float, float]:
         """Whether further votes are asked alone, what one costs in first answers, and the share of these, at most, that
         get one for being doubtful."""
@@ -67,3 +83,24 @@ class Voting:
         if saves < REVOTE_ALONE_BELOW:
             return True, 1 / (1 - saves), REVOTE_ALONE_SHARE * (1 - saves)
         return False, 1.0, REVOTE_SHARE * saves
+
+
+class _Asked:
+    """Votes about a text, on behalf of all that wait for them."""
+
+    def __init__(self, answer: "asyncio.Future[Answered]") -> None:
+        self.answer = answer
+        self._waiters = 0
+        self._claimed = False
+
+    async def wait(self) -> tuple[Answered, bool]:
+        """The answer, and whether it is this caller who pays. With the last that is cancelled it is given up."""
+        self._waiters += 1
+        try:
+            answered = await asyncio.shield(self.answer)
+        finally:
+            self._waiters -= 1
+            if self._waiters == 0 and not self.answer.done():
+                self.answer.cancel()
+        first, self._claimed = not self._claimed, True
+        return answered, first

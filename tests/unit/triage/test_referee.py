@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from local.drive import Fed
-from processors.errors import AnswerRefused
+from processors.errors import AnswerInvalid, AnswerRefused
 from processors.items import Item
 from processors.policy import Policy
 from processors.proposals import Proposal
@@ -167,6 +167,32 @@ async def test_audits_say_how_sure_nano_was():
     referee.adopt(Standing(batch_certified=True, batch_version=referee._models, audit_probability=1.0))
     (audited,) = await ask(subject, clock, item("b"))
     assert (audited.audit.rule, audited.audit.confidence) == ("batch", 0.97)
+
+
+async def test_identical_messages_in_flight_share_the_answer_of_certified_batches_and_one_pays():
+    clock, model = ManualClock(), FakeNano()
+    subject, referee = refereed(model, clock, **SINGLE)
+    referee.adopt(Standing(batch_certified=True, batch_version=referee._models, audit_probability=0.0001))
+    copies = [item("a", offset=offset) for offset in range(5)]
+    leaving = asyncio.create_task(subject.ask(copies[0]))
+    asyncio.get_running_loop().call_soon(leaving.cancel)
+    decided = await ask(subject, clock, *copies[1:], item("b"), item("a", tenant="umbrella"))
+    assert leaving.cancelled()
+    assert sorted(text for texts in model.texts() for text in texts) == ["a", "a", "b"], "tenants are apart"
+    assert [each.decision.cost_usd_micros for each in decided[:4]] == [300, 0, 0, 0]
+    assert {each.decision.batch_size for each in decided[:4]} == {2}
+    again = await ask(subject, clock, item("a", offset=9))
+    assert again[0].decision.cost_usd_micros > 0, "what was answered is memory's, which is not certified"
+
+
+async def test_what_one_of_them_fails_with_all_do():
+    clock, model = ManualClock(), FakeNano(spoil=lambda *_: "no answer")
+    subject, referee = refereed(model, clock, **SINGLE)
+    referee.adopt(Standing(batch_certified=True, batch_version=referee._models, audit_probability=0.0001))
+    tasks = [asyncio.create_task(subject.ask(item("a", offset=offset))) for offset in range(3)]
+    await clock.advance(LINGER_S)
+    assert {type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)} == {AnswerInvalid}
+    assert len(model.asks) == 1
 
 
 async def test_nano_as_it_is_asked_every_day_may_be_the_reference():
