@@ -43,7 +43,7 @@ bench-engine: setup ## the engine beside Faust, FastStream, Quix Streams and Kaf
 	$(BIN)/python -m bench engine slow_calls --peers
 
 DATA ?= ../shared/data
-bench-cost: setup ## what each means costs and how good it is, source by source; DATA=folder ARGS="--errors FILE --seed N"
+bench-cost: setup ## cost and quality of each means; DATA=folder of labelled files ARGS="--errors FILE --seed N"
 	$(BIN)/sluice eval $(DATA) --compare --reference nano-single --reference flagship --epsilon 0.02 --epsilon 0.1 \
 		--save .sluice/cost $(ARGS)
 

@@ -89,7 +89,7 @@ def main(
     Example:
       python -m bench
       python -m bench engine --peers
-      python -m bench student --data ../shared/data
+      python -m bench student --data labelled
     """
     names = names or tuple(name for name in SUITES if name not in (*LONG, *ON_DATA, *PROVING))
     observing = [name for name in names if name in OBSERVING]

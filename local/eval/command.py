@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from local import pointing, simulated
 from local.collect import Collected, quantile
 from local.demo import progress
 from local.drive import Feed, drive, texts_of
+from local.eval.checks import checked
 from local.eval.score import Judged, Score, score
 from local.eval.sources import SourceSpec, gold_file, labelled, load
 from local.kafka import LocalKafka
 from processors.baseline import one_call_each_usd
 from processors.errors import ConfigurationError
 from processors.policy import Policy
-from streams import logs, settings, sources
+from streams import logs, sources
 from streams.ingest import keyed
 from streams.settings import Runtime
 from streams.sources import FileRecord
@@ -58,10 +59,10 @@ class Result:
 @click.option("--source", "-s", "chosen", multiple=True, help="A source, repeatable.  [default: all in DATA]")
 @click.option(
     "--policies",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=Path("bench/policies"),
     show_default=True,
-    help="SOURCE.toml for each source, and sources.toml: how its gold is read.",
+    help="A folder with SOURCE.toml for each source, and sources.toml: how its gold is read.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many messages of each source, from its beginning.")
 @click.option("--seed", default=7, show_default=True, help="Of the simulated answers.")
@@ -128,19 +129,31 @@ def evaluate(
 ) -> None:
     """Run labelled files through the whole pipeline and score it.
 
-    DATA is a folder with the file of each source, as sources.toml names it. Prints for each source accuracy, F1 of the
-    class that matters, the share decided by each means, what a million messages cost beside one plain nano call each,
-    and latency. Answers are simulated unless --external says otherwise.
+    DATA is your folder of labelled files, one for each source, as sources.toml names them; the project has none of its
+    own. Prints for each source accuracy, F1 of the class that matters, the share decided by each means, what a million
+    messages cost beside one plain nano call each, and latency. Answers are simulated unless --external says otherwise.
 
     With --compare each source goes through one plain call a message to each model, and then through one means of
     Sluice's after the other, without Kafka and always simulated, on a clock of its own; a table a source and reference.
 
     \b
+    A file is .jsonl (also .gz), a JSON object a line:
+      {"payload": {"line": "disk full on web-03"}, "label": "alert"}
+    Mail: {"payload": {"subject": …, "body": …}, …}, or {"raw": …}
+    Dialogues: {"payload": {"conversation_id": …, "speaker": …, "text": …}, …}
+    sources.toml names it, and mine.toml beside it is its policy:
+      [mine]
+      data = "mine.jsonl"
+      gold = "label"
+    All fields, with an example: docs/cost.md, 'Labelled files of your own'.
+
+    \b
     Example:
-      sluice eval ../shared/data --source logs.bgl --source emails.tickets
-      sluice eval ../shared/data --limit 500 --json
-      sluice eval ../shared/data --compare --reference flagship --save figures
-      sluice eval ../shared/data --compare -s logs.bgl --only "+ gate"
+      sluice eval labelled --policies policies
+      sluice eval labelled --source logs.bgl --source emails.tickets
+      sluice eval labelled --limit 500 --json
+      sluice eval labelled --compare --reference flagship --save figures
+      sluice eval labelled --compare -s logs.bgl --only "+ gate"
     """
     logs.set_up(runtime.log_format, "WARNING")
     known = load(policies)
@@ -163,8 +176,7 @@ def evaluate(
         comparing.run(
             console,
             data,
-            policies,
-            specs,
+            [(spec, checked(data, policies, spec, None)) for spec in specs],
             comparing.terms(references, epsilons, delta, seed, errors, limit, only),
             save,
             as_json,
@@ -172,7 +184,8 @@ def evaluate(
         return
     if references or epsilons or only or save:
         raise ConfigurationError("--reference, --epsilon, --only and --save go with --compare: add it, or remove them.")
-    provider, results = asyncio.run(_evaluate(console, data, policies, specs, limit, seed, errors, external))
+    given = [(spec, checked(data, policies, spec, limit)) for spec in specs]
+    provider, results = asyncio.run(_evaluate(console, data, given, limit, seed, errors, external))
     if as_json:
         click.echo(
             orjson.dumps(
@@ -189,8 +202,7 @@ def evaluate(
 async def _evaluate(
     console: Console,
     data: Path,
-    policies: Path,
-    specs: list[SourceSpec],
+    given: Sequence[tuple[SourceSpec, Policy]],
     limit: int | None,
     seed: int,
     errors: Path | None,
@@ -201,12 +213,9 @@ async def _evaluate(
     async with contextlib.AsyncExitStack() as closing:
         env = dict(os.environ)
         kafka = None if external else await closing.enter_async_context(LocalKafka(say=console.print))
-        for spec in specs:
+        for spec, own in given:
             file = data / spec.data
-            policy = settings.load(policies / f"{spec.name}.toml")
-            prefix = f"eval.{int(time.time())}.{spec.name}."
-            [topic] = next(iter(policy.streams.values())).topics
-            policy = pointing.under(policy, prefix)
+            policy = pointing.under(own, f"eval.{int(time.time())}.{spec.name}.")
             if kafka is not None:
                 policy = pointing.at_broker(policy, kafka.bootstrap_servers)
             console.print(f"{spec.name}: {file}")
@@ -217,7 +226,7 @@ async def _evaluate(
                     provider = await models.enter_async_context(simulated.provider([gold], seed=seed, errors=errors))
                     name, policy = provider.name, pointing.at_models(policy)
                     env |= provider.env
-                results.append(await _one(console, spec, policy, prefix + topic, file, limit, env, seed))
+                results.append(await _one(console, spec, policy, file, limit, env, seed))
     return name, results
 
 
@@ -225,21 +234,20 @@ async def _one(
     console: Console,
     spec: SourceSpec,
     policy: Policy,
-    topic: str,
     file: Path,
     limit: int | None,
     env: Mapping[str, str],
     seed: int,
 ) -> Result:
     """Feeds one source and scores it once everything is decided and every escalation has ended."""
-    feed = Feed(topic, keyed(policy.streams[policy.stream_of(topic)], _limited(file, limit)))
+    [(stream, stream_spec)] = policy.streams.items()
+    feed = Feed(stream_spec.topics[0], keyed(stream_spec, _limited(file, limit)))
     began = time.monotonic()
     with progress.shown(console) as show:
         seen = await drive(policy, [feed], env, seed=seed, on_progress=show)
     seconds = time.monotonic() - began
     if seen.doubled:
         raise click.ClickException(f"{spec.name}: {len(seen.doubled)} outputs are doubled: this is a bug.")
-    [(stream, stream_spec)] = policy.streams.items()
     count = len(seen.inputs)
     latencies = [decision["latency_ms"] for decision in seen.decisions.values()]
     baseline = one_call_each_usd(policy, stream, texts_of(policy, stream, feed.written))

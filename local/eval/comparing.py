@@ -1,7 +1,7 @@
 """Runs `sluice eval --compare`: several sources at a time, their tables as they come, files at the end."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from local.eval import compare, front, tables
 from local.eval.compare import RECORDS_MAX, Compared, Terms
 from local.eval.sources import SourceSpec
 from local.standin.error_profile import DEFAULT_PROFILE
-from streams import settings
+from processors.policy import Policy
 from topics.messages import Reference
 
 _TABLE_CHARS = 190  # a piped table is as wide as it needs
@@ -44,8 +44,7 @@ def terms(
 def run(
     console: Console,
     data: Path,
-    policies: Path,
-    specs: list[SourceSpec],
+    given: Sequence[tuple[SourceSpec, Policy]],
     terms: Terms,
     save: Path | None,
     as_json: bool,
@@ -55,9 +54,9 @@ def run(
         save.mkdir(parents=True, exist_ok=True)
     out = Console() if Console().is_terminal else Console(width=_TABLE_CHARS, highlight=False)
     compared, pages = [], []
-    told = f"{len(specs)} sources, {min(len(specs), os.cpu_count() or 1)} at a time"
+    told = f"{len(given)} sources, {min(len(given), os.cpu_count() or 1)} at a time"
     with console.status(f"{told} …") as status:
-        for result in _compared(data, policies, specs, terms, lambda doing: status.update(f"{told}: {doing}")):
+        for result in _compared(data, given, terms, lambda doing: status.update(f"{told}: {doing}")):
             compared.append(result)
             for reference in terms.references:
                 heading = list(tables.headings(result, reference, terms.epsilons))
@@ -92,16 +91,16 @@ def run(
 
 
 def _compared(
-    data: Path, policies: Path, specs: list[SourceSpec], terms: Terms, say: Callable[[str], None]
+    data: Path, given: Sequence[tuple[SourceSpec, Policy]], terms: Terms, say: Callable[[str], None]
 ) -> Iterator[Compared]:
-    """In the order of `specs`; several sources at a time, each on a core of its own."""
-    given = [(data / spec.data, spec, settings.load(policies / f"{spec.name}.toml"), terms) for spec in specs]
-    if len(specs) == 1:
-        yield compare.compare(*given[0], say)
+    """In the order of `given`; several sources at a time, each on a core of its own."""
+    tasks = [(data / spec.data, spec, policy, terms) for spec, policy in given]
+    if len(tasks) == 1:
+        yield compare.compare(*tasks[0], say)
         return
     with processes() as pool:
-        under_way = [pool.submit(compare.compare, *each, _silent) for each in given]
-        for spec, future in zip(specs, under_way, strict=True):
+        under_way = [pool.submit(compare.compare, *each, _silent) for each in tasks]
+        for (spec, _), future in zip(given, under_way, strict=True):
             say(spec.name)
             yield future.result()
 
