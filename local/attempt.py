@@ -1,6 +1,7 @@
 """`sluice try`: decides the lines of a file, without Kafka."""
 
 import asyncio
+import itertools
 import os
 import random
 import tempfile
@@ -32,7 +33,8 @@ from streams.sources import FileRecord
 from topics import codec, limits
 from topics.messages import Rejected
 
-_LINES_MAX = 1_000  # of a try: more belongs on Kafka
+_RECORDS = 1_000  # of a try, unless more are asked for: they may cost money
+_RECORDS_MAX = 100_000  # all are in memory at once: more belongs on Kafka
 _TEXT_CHARS = 200  # of a record in the table; a terminal shows what fits
 _SEED = 7
 
@@ -51,14 +53,22 @@ class Tried:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--stream", "-s", help="A stream of the policy.  [default: its first]")
 @click.option("--external", is_flag=True, help="Ask your own provider (OPENAI_*): real answers, real money.")
+@click.option(
+    "--max",
+    "most",
+    type=click.IntRange(min=1, max=_RECORDS_MAX),
+    default=_RECORDS,
+    show_default=True,
+    help="Decide so many records at most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Whole Decisions, one a line.")
 @click.pass_obj
-def attempt(runtime: Runtime, file: Path, stream: str | None, external: bool, as_json: bool) -> None:
+def attempt(runtime: Runtime, file: Path, stream: str | None, external: bool, most: int, as_json: bool) -> None:
     """Decide the lines of a file as triage would, without Kafka.
 
-    An .eml is one mail, an .mbox many, a .jsonl one object a line; of anything else each line is a record, and the
-    first 1,000 are read. Uses sluice.toml where there is one, else the demo's policy (logs, emails, dialogues).
-    Answers are simulated unless --external says otherwise.
+    An .eml is one mail, an .mbox many, a .jsonl one object a line; of anything else each line is a record. Uses
+    sluice.toml where there is one, else the demo's policy (logs, emails, dialogues). Answers are simulated unless
+    --external says otherwise.
 
     \b
     Example:
@@ -69,16 +79,20 @@ def attempt(runtime: Runtime, file: Path, stream: str | None, external: bool, as
     name = stream or next(iter(policy.streams))
     if name not in policy.streams:
         raise ConfigurationError(f"--stream '{name}': use one of {', '.join(policy.streams)}.")
-    records = [record for record, _ in zip(sources.read(file), range(_LINES_MAX), strict=False)]
+    reading = sources.read(file)
+    records = list(itertools.islice(reading, most))
+    left = next(reading, None) is not None
     with Console(stderr=True).status(f"deciding {len(records):,} records …"):
         tried, provider = asyncio.run(_decide(policy, name, records, external))
     if as_json:
         for one in tried:
             click.echo(codec.encode(one.outcome.decision if isinstance(one.outcome, Triaged) else one.outcome))
-        return
-    console = Console()
-    console.print(_table(tried))
-    console.print(f"models: {provider}", style="yellow" if not external else "")
+    else:
+        console = Console()
+        console.print(_table(tried))
+        console.print(f"models: {provider}", style="yellow" if not external else "")
+    if left:
+        click.echo(f"{file} has more: its first {most:,} records were decided; --max takes {_RECORDS_MAX:,}.", err=True)
 
 
 async def _decide(policy: Policy, name: str, records: list[FileRecord], external: bool) -> tuple[list[Tried], str]:

@@ -23,7 +23,7 @@ from pydantic import (
 
 from processors import severities
 from topics import limits
-from topics.catalog import DEFAULT_PREFIX, Names
+from topics.catalog import DEFAULT_PREFIX, OWNED, Names
 from topics.inputs import Format
 from topics.messages import AgentTier, FieldValue, Kind, Lane, Reference, Severity, Tier
 
@@ -320,7 +320,7 @@ class Window(_Frozen):
     """What a dialogue turn is judged with."""
 
     turns: int = Field(default=20, ge=1, le=limits.WINDOW_TURNS_MAX)
-    idle: Seconds = 600.0
+    idle: Seconds = Field(default=600.0, gt=0)
     """A conversation that was quiet this long starts anew."""
 
 
@@ -358,6 +358,25 @@ class FieldSpec(_Frozen):
         if self.pattern is not None and self.type != "string":
             raise ValueError('`pattern` goes with type = "string"')
         return self
+
+    def wants_instead_of(self, value: FieldValue) -> str:
+        """What to write for a value that the field can never have; empty where it can."""
+        if value is None:
+            return ""
+        match self.type:
+            case "enum" if value not in self.values:
+                return f"one of {', '.join(self.values)}"
+            case "boolean" if not isinstance(value, bool):
+                return "true or false"
+            case "number" if isinstance(value, str | bool):
+                return "a number, without quotes"
+            case "integer" if isinstance(value, str | bool) or (isinstance(value, float) and not value.is_integer()):
+                return "a whole number, without quotes"
+            case "string" if not isinstance(value, str):
+                return "text, in quotes"
+            case "string" if self.pattern is not None and re.fullmatch(self.pattern, str(value)) is None:
+                return f"text that matches {self.pattern}"
+        return ""
 
 
 class When(_Frozen):
@@ -417,10 +436,10 @@ class Alerts(_Frozen):
 
     group_by: tuple[Name, ...] = ()
     """Fields of the stream: messages that agree in them, in label, severity and tenant are one alert."""
-    window: Seconds = 300.0
+    window: Seconds = Field(default=300.0, gt=0)
     fire_at: int = Field(default=3, ge=1)
     """So many messages within `window`, by their own timestamps."""
-    resolve_after: Seconds = 900.0
+    resolve_after: Seconds = Field(default=900.0, gt=0)
     """So long after the last of them."""
     burst_at: int | None = Field(default=None, ge=2)
     """Logs: so many lines of one template within `window` are an alert of their own (alertname `burst`, severity
@@ -778,8 +797,13 @@ class Policy(_Frozen):
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
         owner: dict[str, str] = {}
+        owned = {self.kafka.names.topic(topic) for topic in OWNED}
         for name, stream in self.streams.items():
-            for topic in stream.topics:
+            for number, topic in enumerate(stream.topics):
+                if topic in owned:
+                    told = f"topic '{topic}' is Sluice's own, and triage would read what Sluice writes"
+                    remedy = f"name another, or change kafka.prefix, which is '{self.kafka.prefix}'"
+                    raise Misfit(f"{told}: {remedy}", "streams", name, "topics", number)
                 if topic in owner:
                     told = f"topic '{topic}' belongs to stream '{owner[topic]}' already, and a topic has one stream"
                     raise Misfit(f"{told}: take it out of one of them", "streams", name, "topics")
@@ -810,7 +834,19 @@ class Policy(_Frozen):
             if test.expect.label is not None and test.expect.label not in labels:
                 told = f"stream '{test.stream}' has no label '{test.expect.label}': use one of {', '.join(labels)}"
                 raise Misfit(told, "tests", number, "expect")
+            self._fields_may_come(number, test)
         return self
+
+    def _fields_may_come(self, number: int, test: PolicyTest) -> None:
+        """Raises Misfit where a test expects of a field what its stream never gives."""
+        fields = self.streams[test.stream].fields
+        for name, value in test.expect.fields.items():
+            at = ("tests", number, "expect", "fields", name)
+            if name not in fields:
+                remedy = f"use one of {', '.join(fields)}" if fields else f"add it under [streams.{test.stream}.fields]"
+                raise Misfit(f"stream '{test.stream}' has no field '{name}': {remedy}", *at)
+            if wanted := fields[name].wants_instead_of(value):
+                raise Misfit(f"field '{name}' of stream '{test.stream}' is never {value!r}: write {wanted}", *at)
 
     @model_validator(mode="after")
     def _decisions_fit(self) -> Self:

@@ -105,11 +105,15 @@ def given(runtime: Runtime) -> Policy | None:
 def load(path: Path) -> Policy:
     """The policy in `path`. Raises PolicyInvalid with every problem found."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin files with a mark, which TOML has not
     except FileNotFoundError:
         raise ConfigurationError(
             f"{path}: there is no such file. Write one (README, 'A policy of your own'), "
             "or name yours with --config or $SLUICE_CONFIG."
+        ) from None
+    except IsADirectoryError:
+        raise ConfigurationError(
+            f"{path}: this is a folder, and a policy is a file. Name the file, as --config {path / 'sluice.toml'}."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read as UTF-8 text: {error}") from None

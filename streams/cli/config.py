@@ -1,11 +1,17 @@
 """`sluice config`: checks a policy, and gives the schema that editors use."""
 
+from pathlib import Path
+from typing import get_args
+
 import click
 import orjson
 
+from processors.errors import ConfigurationError
+from processors.gateway.prices import price_of
 from processors.policy import Policy
 from streams import settings
 from streams.settings import Runtime
+from topics.messages import Tier
 
 
 @click.group()
@@ -30,6 +36,7 @@ def check(runtime: Runtime, as_json: bool) -> None:
       sluice --config team.toml config check
     """
     policy = settings.load(runtime.config)
+    _priced(policy, runtime.config)
     if as_json:
         click.echo(policy.model_dump_json(indent=2, by_alias=True))
         return
@@ -44,6 +51,18 @@ def check(runtime: Runtime, as_json: bool) -> None:
         chosen = policy.tiers.of(tier)
         click.echo(f"  {tier}: {chosen.model} at {policy.providers[chosen.provider].base_url}")
     click.echo(f"  Kafka: {policy.kafka.bootstrap_servers}, prefix {policy.kafka.prefix!r}")
+
+
+def _priced(policy: Policy, path: Path) -> None:
+    """Raises ConfigurationError for every tier without a price: `run` and `test` would refuse them one by one."""
+    wrong = []
+    for tier in get_args(Tier):
+        try:
+            price_of(tier, policy.tiers.of(tier))
+        except ConfigurationError as error:
+            wrong.append(f"{path}: {error}.")
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
 
 
 @config.command()

@@ -8,6 +8,7 @@ import click
 from processors.errors import ConfigurationError
 from processors.policy import Stream
 from streams import kafka_security, settings, shared
+from streams.cli.message_ids import topic_of
 from streams.settings import Runtime
 from topics import codec, limits
 from topics.catalog import FEEDBACK
@@ -60,10 +61,6 @@ def feedback(
 
 def _check(message_id: str, stream: str, spec: Stream) -> None:
     """Raises ConfigurationError where it is the id of no message of the stream."""
-    topic, *place = message_id.rsplit("/", 2)
-    if len(place) != 2 or not all(number.isdecimal() for number in place):
-        raise ConfigurationError(
-            f"'{message_id}' is no message id: write topic/partition/offset, as `sluice tail decisions` shows it"
-        )
+    topic = topic_of(message_id)
     if topic not in spec.topics:
         raise ConfigurationError(f"'{message_id}': stream '{stream}' reads {', '.join(spec.topics)}, not '{topic}'")

@@ -9,7 +9,7 @@ import orjson
 
 from processors.errors import ConfigurationError
 from streams import settings
-from streams.settings import Runtime
+from streams.settings import PolicyInvalid, Runtime
 from topics.messages import Kind
 
 
@@ -62,7 +62,7 @@ escalate = "mini"             # a mini agent looks at each of them
 
 @click.command()
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="What the messages are.")
-@click.option("--topic", "topics", multiple=True, help="A topic that they arrive on; may be repeated.")
+@click.option("--topic", "topics", multiple=True, help="A topic that they arrive on; several with commas.")
 @click.option("--watch-for", help="In your own words: which of them somebody must see.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.pass_obj
@@ -77,6 +77,10 @@ def init(runtime: Runtime, kind: Kind | None, topics: tuple[str, ...], watch_for
     path = runtime.config
     if path.exists() and not force:
         raise ConfigurationError(f"{path} is there already: name another with --config, or write over it with --force.")
+    if topics and not (topics := _apart(*topics)):
+        raise ConfigurationError("--topic names no topic: write one, or several with commas, as --topic app,web.")
+    if watch_for is not None and not watch_for.strip():
+        raise ConfigurationError("--watch-for is empty: say in words which messages somebody must see.")
     if not (kind and topics and watch_for) and not sys.stdin.isatty():
         missing = [
             option
@@ -90,12 +94,18 @@ def init(runtime: Runtime, kind: Kind | None, topics: tuple[str, ...], watch_for
     words = _WORDS[kind]
     if not topics:
         given: str = click.prompt("Which topics do they arrive on (several with commas)?", default=words.stream)
-        topics = tuple(topic.strip() for topic in given.split(",") if topic.strip())
+        topics = _apart(given)
     watch_for = watch_for or click.prompt(
         f"Which of the {words.messages} must somebody see? In your own words", default=words.something[1]
     )
     text = policy(kind, topics, watch_for)
-    settings.parse(text, path)  # before anything is written
+    try:
+        settings.parse(text, path)
+    except PolicyInvalid as error:  # its lines are of a file that nobody has
+        told = "\n".join(problem.what for problem in error.problems)
+        raise ConfigurationError(
+            f"{told.rstrip('.')}. Nothing is written: answer otherwise, and run this again."
+        ) from None
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -107,6 +117,12 @@ def init(runtime: Runtime, kind: Kind | None, topics: tuple[str, ...], watch_for
     click.echo(f"  sluice{named} try FILE          decide messages of a file, models simulated")
     click.echo(f"  sluice{named} config check      after you have changed it")
     click.echo(f"  sluice{named} topics apply      with your Kafka: create what Sluice owns, then `sluice run`")
+
+
+def _apart(*given: str) -> tuple[str, ...]:
+    """The topics in what was given, each once."""
+    named = (topic.strip() for topics in given for topic in topics.split(","))
+    return tuple(dict.fromkeys(topic for topic in named if topic))
 
 
 def policy(kind: Kind, topics: tuple[str, ...], watch_for: str) -> str:

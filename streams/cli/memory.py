@@ -17,6 +17,7 @@ from processors.policy import Kafka
 from processors.remembered import MemoryKind
 from streams import kafka_security, settings, shared_memory, topics_admin
 from streams.brokers import Brokers
+from streams.cli.message_ids import topic_of
 from streams.settings import Runtime
 from streams.shared_memory import Summary
 from topics.catalog import Names
@@ -99,6 +100,8 @@ def erase(runtime: Runtime, tenant: str | None, message: str | None, as_json: bo
     """
     if (tenant is None) == (message is None):
         raise click.UsageError("say what to forget: --tenant NAME or --message ID, one of the two")
+    if message is not None:
+        topic_of(message)
     kafka = _kafka(runtime)
     gone = asyncio.run(_erase(kafka_security.brokers(kafka), kafka.names, tenant, message))
     if as_json:

@@ -10,7 +10,9 @@ import orjson
 
 from processors import policy_tests
 from processors.clock import SystemClock
+from processors.errors import ConfigurationError
 from processors.gateway.gateway import Gateway
+from processors.policy import Policy
 from streams import settings
 from streams.settings import Runtime
 
@@ -30,6 +32,8 @@ def test(runtime: Runtime, as_json: bool) -> None:
       sluice --config team.toml test
     """
     policy = settings.load(runtime.config)
+    if not policy.tests:  # said before the gateway wants a key
+        raise ConfigurationError(f"{runtime.config} has no [[tests]], so nothing can fail. {_example(policy)}")
 
     async def go() -> list[policy_tests.Result]:
         clock, rng = SystemClock(), random.SystemRandom()
@@ -46,3 +50,13 @@ def test(runtime: Runtime, as_json: bool) -> None:
         click.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     if failed:
         sys.exit(1)
+
+
+def _example(policy: Policy) -> str:
+    """How to write a test, in the names of this policy."""
+    name, stream = next(iter(policy.streams.items()))
+    label = next(iter(stream.labels))
+    return (
+        "Add one, as\n"
+        f'  [[tests]]\n  stream = "{name}"\n  text = "a message as it arrives"\n  expect = {{ label = "{label}" }}'
+    )

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -147,7 +149,9 @@ _WHY: dict[Why, str] = {
 
 def _show(report: Report, dry_run: bool) -> None:
     went = "would go back" if dry_run else "went back"
-    click.echo(f"{report.sent.total():,} dead letters {went}{'' if report.finished else '; stopped before the end'}")
+    count = report.sent.total()
+    letters = "dead letter" if count == 1 else "dead letters"
+    click.echo(f"{count:,} {letters} {went}{'' if report.finished else '; stopped before the end'}")
     for (reason, topic), count in report.sent.most_common():
         click.echo(f"  {count:>9,}  {reason:<18}  {topic}")
     if dry_run and report.examples:
@@ -155,16 +159,23 @@ def _show(report: Report, dry_run: bool) -> None:
         for going in report.examples:
             letter = going.letter
             origin = f"{letter.topic}/{letter.partition}/{letter.offset}"
-            click.echo(f"  {going.id}: {letter.reason}, from {origin}: {_short(letter.error)}")
+            click.echo(_wrapped(f"{going.id}: {letter.reason}, from {origin}: {letter.error}"))
     if report.left:
         click.echo("left where they are")
         for stays, count in report.left.most_common():
             click.echo(f"  {count:>9,}  {f'{stays.topic}: ' if stays.topic else ''}{_WHY[stays.why]}")
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= 100 else text[:99] + "…"
+def _wrapped(text: str) -> str:
+    """All of it, because an error's remedy comes last. What is one word stays one, so that ids can be copied."""
+    return textwrap.fill(
+        " ".join(text.split()),
+        width=shutil.get_terminal_size().columns,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _for_machines(report: Report, dry_run: bool) -> dict[str, Any]:

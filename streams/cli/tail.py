@@ -13,7 +13,9 @@ from processors.policy import Kafka
 from streams import kafka_security, settings, shutdown, topics_admin
 from streams.brokers import Brokers
 from streams.settings import Runtime
+from topics import dead_letters
 from topics.catalog import OWNED, QUALITY
+from topics.dead_letters import NotADeadLetter
 from topics.records import Record
 
 _COIN = re.compile(rb'("coin"\s*:\s*")[^"]+')
@@ -73,6 +75,20 @@ async def _tail(topic: str, brokers: Brokers, from_beginning: bool, most: int | 
 
 def _line(record: Record, as_json: bool) -> str:
     """One line for a person, or the whole value."""
+    value = _value(record, as_json)
+    return value if as_json else " ".join((*_died_of(record), value))
+
+
+def _died_of(record: Record) -> tuple[str, ...]:
+    """Why a dead letter is one, which its headers say, and they are cut nowhere: the remedy comes last."""
+    try:
+        letter = dead_letters.read(record.headers)
+    except NotADeadLetter:
+        return ()
+    return f"reason={letter.reason}", f"error={' '.join(letter.error.split())}"
+
+
+def _value(record: Record, as_json: bool) -> str:
     if record.value is None:
         return f"{record.topic}/{record.partition}/{record.offset} tombstone {record.key!r}"
     said = record.value
@@ -84,13 +100,19 @@ def _line(record: Record, as_json: bool) -> str:
         value = orjson.loads(said)
     except orjson.JSONDecodeError:
         value = None
+    plain = f"{record.topic}/{record.partition}/{record.offset} {said[:200].decode(errors='replace')}"
     if not isinstance(value, dict):
-        return f"{record.topic}/{record.partition}/{record.offset} {said[:200].decode(errors='replace')}"
-    return " ".join(f"{key}={_short(value[key])}" for key in _SHOWN if value.get(key) not in (None, "", [], {}, 0))
+        return plain
+    for inner in ("labels", "annotations"):  # where alerts, and signals, have what Alertmanager has there
+        if isinstance(told := value.get(inner), dict):
+            value |= {key: told[key] for key in told if value.get(key) is None}
+    shown = (f"{key}={_short(value[key])}" for key in _SHOWN if value.get(key) not in (None, "", [], {}, 0))
+    return " ".join(shown) or plain
 
 
 _SHOWN = (
-    *("id", "call_id", "stream", "tenant", "tier", "label", "severity", "confidence", "priority", "status", "bound"),
+    *("id", "call_id", "revision", "alertname", "stream", "tenant", "tier", "label", "severity", "confidence"),
+    *("priority", "status", "count", "bound"),
     *("reason", "detail", "decided_by", "escalated_to", "model", "usd_micros", "cost_usd_micros", "summary", "text"),
 )
 

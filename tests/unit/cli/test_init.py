@@ -64,6 +64,30 @@ def test_without_a_terminal_it_names_what_it_would_ask(tmp_path: Path) -> None:
     assert not (tmp_path / "sluice.toml").exists()
 
 
+def test_topics_come_with_commas_or_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "sluice.toml"
+    assert run(path, "--kind", "log", "--topic", "a, b,", "--topic", "c,a", "--watch-for", "x").exception is None
+    assert settings.load(path).streams["logs"].topics == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    ("topic", "watch_for", "told"),
+    [
+        ("a", "", "--watch-for is empty: say in words"),
+        ("a", " ", "--watch-for is empty: say in words"),
+        ("", "x", "--topic names no topic: write one"),
+        (" ,", "x", "--topic names no topic: write one"),
+        ("sluice.decisions", "x", "topic 'sluice.decisions' is Sluice's own"),
+    ],
+)
+def test_an_answer_that_cannot_be_is_told_without_a_file(tmp_path: Path, topic: str, watch_for: str, told: str) -> None:
+    path = tmp_path / "sluice.toml"
+    with pytest.raises(ConfigurationError) as caught:
+        run_raising(path, "--kind", "log", "--topic", topic, "--watch-for", watch_for)
+    assert str(caught.value).startswith(told)
+    assert not path.exists()
+
+
 def run_raising(path: Path, *arguments: str) -> None:
     error = run(path, *arguments).exception
     assert error is not None

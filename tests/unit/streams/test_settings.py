@@ -122,6 +122,18 @@ def test_a_missing_file_names_the_remedy(tmp_path: Path) -> None:
         settings.load(tmp_path / "none.toml")
 
 
+def test_a_folder_is_told_apart_and_the_file_in_it_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"this is a folder.*--config .*/sluice\.toml") as caught:
+        settings.load(tmp_path)
+    assert "Errno" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_policy(tmp_path: Path) -> None:
+    path = tmp_path / "sluice.toml"
+    path.write_text(GOOD, encoding="utf-8-sig")
+    assert settings.load(path) == settings.parse(GOOD, path)
+
+
 def test_brokers_come_from_the_environment() -> None:
     policy = settings.parse(GOOD, Path("sluice.toml"))
     assert settings.bootstrap_servers(policy.kafka, {"KAFKA_BOOTSTRAP_SERVERS": "a:1,b:2"}) == "a:1,b:2"

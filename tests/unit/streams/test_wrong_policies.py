@@ -30,6 +30,13 @@ def beside(that: str) -> str:
     return GOOD + that
 
 
+def expecting(expect: str, **fields: str) -> str:
+    """The good policy with these fields, and a test that expects this of them."""
+    table = "".join(f"{name} = {{ {spec} }}\n" for name, spec in fields.items())
+    test = f"[[tests]]\nstream = 'logs'\ntext = 'x'\nexpect = {{ {expect} }}\n"
+    return beside((f"[streams.logs.fields]\n{table}" if table else "") + test)
+
+
 WRONG = [
     ("version = 2\n" + GOOD, "line 1: version: 2 does not do: write 1."),
     (instead('"log"', '"logs"'), "line 2: streams.logs.kind: 'logs' does not do: write 'log', 'email' or 'dialogue'."),
@@ -230,6 +237,18 @@ WRONG = [
         ),
     ),
     (
+        beside('[streams.logs.alerts]\nwindow = "0s"\n'),
+        "line 11: streams.logs.alerts.window: 0.0 does not do: it has to be more than 0.",
+    ),
+    (
+        beside('[streams.logs.alerts]\nresolve_after = "0s"\n'),
+        "line 11: streams.logs.alerts.resolve_after: 0.0 does not do: it has to be more than 0.",
+    ),
+    (
+        beside('[streams.logs.window]\nidle = "0s"\n'),
+        "line 11: streams.logs.window.idle: 0.0 does not do: it has to be more than 0.",
+    ),
+    (
         beside("[streams.logs.alerts]\nlabels = { team = 1 }\n"),
         "line 11: streams.logs.alerts.labels.team: 1 does not do: write text, in quotes.",
     ),
@@ -240,6 +259,20 @@ WRONG = [
         (
             "line 12: streams.more.topics: topic 'logs' belongs to stream 'logs' already, and a topic has one"
             " stream: take it out of one of them"
+        ),
+    ),
+    (
+        instead('["logs"]', '["logs", "sluice.decisions"]'),
+        (
+            "line 3: streams.logs.topics.1: topic 'sluice.decisions' is Sluice's own, and triage would read what "
+            "Sluice writes: name another, or change kafka.prefix, which is 'sluice.'"
+        ),
+    ),
+    (
+        instead('["logs"]', '["loop.decisions"]') + '[kafka]\nprefix = "loop."\n',
+        (
+            "line 3: streams.logs.topics.0: topic 'loop.decisions' is Sluice's own, and triage would read what "
+            "Sluice writes: name another, or change kafka.prefix, which is 'loop.'"
         ),
     ),
     (
@@ -434,6 +467,44 @@ WRONG = [
         ("line 13: tests.0.expect: it expects nothing, so it cannot fail: name a `label`, `escalate` or `fields`"),
     ),
     (
+        expecting("fields = { host = 'a' }"),
+        "line 13: tests.0.expect.fields.host: stream 'logs' has no field 'host': add it under [streams.logs.fields]",
+    ),
+    (
+        expecting("fields = { host = 'a' }", service="type = 'string'"),
+        "line 15: tests.0.expect.fields.host: stream 'logs' has no field 'host': use one of service",
+    ),
+    (
+        expecting("fields = { cause = 'cpu' }", cause="type = 'enum', values = ['disk', 'net']"),
+        "line 15: tests.0.expect.fields.cause: field 'cause' of stream 'logs' is never 'cpu': write one of disk, net",
+    ),
+    (
+        expecting("fields = { cause = 7 }", cause="type = 'string'"),
+        "line 15: tests.0.expect.fields.cause: field 'cause' of stream 'logs' is never 7: write text, in quotes",
+    ),
+    (
+        expecting("fields = { cause = 'c-1' }", cause="pattern = 'C-[0-9]+'"),
+        (
+            "line 15: tests.0.expect.fields.cause: field 'cause' of stream 'logs' is never 'c-1': write text that "
+            "matches C-[0-9]+"
+        ),
+    ),
+    (
+        expecting("fields = { n = '3' }", n="type = 'number'"),
+        "line 15: tests.0.expect.fields.n: field 'n' of stream 'logs' is never '3': write a number, without quotes",
+    ),
+    (
+        expecting("fields = { n = 3.5 }", n="type = 'integer'"),
+        (
+            "line 15: tests.0.expect.fields.n: field 'n' of stream 'logs' is never 3.5: write a whole number, "
+            "without quotes"
+        ),
+    ),
+    (
+        expecting("fields = { down = 1 }", down="type = 'boolean'"),
+        "line 15: tests.0.expect.fields.down: field 'down' of stream 'logs' is never 1: write true or false",
+    ),
+    (
         beside("window = { turns = 0 }\n"),
         (
             "line 10: streams.logs.labels.alert.window: there is no such key. Known here: means, severity, "
@@ -456,3 +527,17 @@ def test_it_is_told_what_is_wrong_where_and_what_to_write(policy: str, told: str
     with pytest.raises(settings.PolicyInvalid) as caught:
         settings.parse(policy, Path("sluice.toml"))
     assert [str(problem) for problem in caught.value.problems] == [told]
+
+
+def test_what_a_field_may_be_can_be_expected_of_it() -> None:
+    specs = {
+        "id": ("pattern = 'C-[0-9]+'", "'C-1'"),
+        "cause": ("type = 'enum', values = ['disk', 'net']", "'net'"),
+        "seconds": ("type = 'number'", "3"),
+        "load": ("type = 'number'", "0.5"),
+        "tries": ("type = 'integer'", "3.0"),  # which is 3, as a decision has it
+        "down": ("type = 'boolean'", "false"),
+    }
+    expected = ", ".join(f"{name} = {value}" for name, (_, value) in specs.items())
+    text = expecting(f"fields = {{ {expected} }}", **{name: spec for name, (spec, _) in specs.items()})
+    assert len(settings.parse(text, Path("sluice.toml")).tests[0].expect.fields) == len(specs)
