@@ -70,16 +70,21 @@ async def drive(
     """
     brokers = kafka_security.brokers(policy.kafka, env)
     feeds = list(feeds)
+    await create_topics(policy, [feed.topic for feed in feeds], brokers)
+    with tempfile.TemporaryDirectory(prefix="sluice-data-") as data:
+        return await _drive(policy, feeds, env, brokers, Runtime(http_port=0, data_dir=Path(data)), seed, on_progress)
+
+
+async def create_topics(policy: Policy, inputs: Sequence[str], brokers: Brokers) -> None:
+    """What the stages need, and `inputs`. Those that are there stay; `drive` does it too, for whoever has not."""
     await topics_admin.apply(
         brokers,
         policy.kafka.names,
         partitions=PARTITIONS,
         replication_factor=policy.kafka.replication_factor,
-        inputs=[feed.topic for feed in feeds],
+        inputs=inputs,
         inputs_retention_ms=-1,  # a record's time may be long ago, and the broker would sweep it away
     )
-    with tempfile.TemporaryDirectory(prefix="sluice-data-") as data:
-        return await _drive(policy, feeds, env, brokers, Runtime(http_port=0, data_dir=Path(data)), seed, on_progress)
 
 
 async def _drive(

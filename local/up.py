@@ -1,8 +1,10 @@
 """`sluice up`: a broker, the simulated provider and all stages, until Ctrl-C, to play with."""
 
 import asyncio
+import functools
 import os
 import random
+import shlex
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -43,8 +45,8 @@ _SAMPLES_A_ROUND = 3_000
 def up(runtime: Runtime, port: int, data: Path, rate: float, external_models: bool) -> None:
     """Keep a local Kafka, simulated models and all stages running.
 
-    Uses sluice.toml where there is one, wherever it points, else the demo's policy with sample messages trickling in.
-    Any Kafka client can connect.
+    Uses sluice.toml where there is one, wherever it points, and takes its changes over as `sluice run` does; else the
+    demo's policy with sample messages trickling in. Any Kafka client can connect.
 
     \b
     Example:
@@ -71,14 +73,15 @@ async def _up(
         kafka = await closing.enter_async_context(
             LocalKafka(data, port, say=lambda sentence: console.print(sentence, style="dim"))
         )
-        policy = pointing.at_broker(policy, kafka.bootstrap_servers)
         models = "your own (--external-models)"
         if not external_models:
             console.print("starting the simulated models …", style="dim")
             gold = jsonl.write(generate(rng.randrange(1_000_000), _SAMPLES_A_ROUND), folder / "gold")
             provider = await closing.enter_async_context(simulated.provider(list(gold)))
-            policy, models = pointing.at_models(policy), provider.name
+            models = provider.name
             env |= provider.env
+        pointed = functools.partial(_pointed, brokers=kafka.bootstrap_servers, simulated_models=not external_models)
+        policy = pointed(policy)
         inputs = [topic for spec in policy.streams.values() for topic in spec.topics]
         await topics_admin.apply(
             kafka.brokers, policy.kafka.names, partitions=_PARTITIONS, replication_factor=1, inputs=inputs
@@ -100,25 +103,43 @@ async def _up(
                     clock=clock,
                     rng=rng,
                     stop=stop,
-                    on_ready=lambda: _say_ready(console, policy, kafka.bootstrap_servers, models, page),
+                    on_ready=lambda: _say_ready(
+                        console, policy, kafka.bootstrap_servers, models, page, None if own is None else runtime.config
+                    ),
+                    policy_file=None if own is None else runtime.config,
+                    pointed=pointed,
                 )
                 for task in feeding:
                     task.cancel()
         console.print(f"stopped; what Kafka holds is kept in {data}", style="dim", highlight=False)
 
 
-def _say_ready(console: Console, policy: Policy, brokers: str, models: str, page: str) -> None:
+def _pointed(policy: Policy, *, brokers: str, simulated_models: bool) -> Policy:
+    """The policy as it runs here: at the local broker, and at the simulated models unless one's own are asked."""
+    policy = pointing.at_broker(policy, brokers)
+    return pointing.at_models(policy) if simulated_models else policy
+
+
+def _say_ready(console: Console, policy: Policy, brokers: str, models: str, page: str, own: Path | None) -> None:
+    """`own`: the user's policy file; of the demo's, or of one by another name, the other commands have to be told."""
     names = policy.kafka.names
     console.print(f"[bold green]up[/]  Kafka {brokers}; models: [yellow]{models}[/]", highlight=False, soft_wrap=True)
+    said = "the demo's, as there is no sluice.toml here" if own is None else f"{own}, whose changes are taken over"
+    file = own or demo_policy.FILE
+    sluice = "sluice" if file == Path("sluice.toml") else f"sluice -c {shlex.quote(str(file))}"
+    console.print(f"    policy: {said}", highlight=False, markup=False, soft_wrap=True)
     for name, spec in policy.streams.items():
         console.print(f"    {name}: write to {', '.join(spec.topics)}", highlight=False)
     outputs = (DECISIONS, ESCALATIONS_MINI, ESCALATIONS_FLAGSHIP, RESOLUTIONS, ALERTS)
     console.print(f"    console: [bold]{page}[/]", highlight=False)
     console.print("    read from " + "\n              ".join(map(names.topic, outputs)), highlight=False)
     console.print(
-        f"In another terminal:\n    export KAFKA_BOOTSTRAP_SERVERS={brokers}\n    sluice tail decisions\n"
+        f"In another terminal:\n    export KAFKA_BOOTSTRAP_SERVERS={brokers}\n    {sluice} tail decisions\n"
+        f"    {sluice} ingest FILE --stream {next(iter(policy.streams))}\n"
         "Ctrl-C here ends everything.",
         highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
 
 

@@ -63,10 +63,12 @@ async def run(
     stop: asyncio.Event,
     on_ready: Callable[[], None] = lambda: None,
     policy_file: Path | None = None,
+    pointed: Callable[[Policy], Policy] = lambda policy: policy,
 ) -> None:
     """Runs `stages` in this process until `stop` is set, then lets them finish within `runtime.shutdown_seconds`.
 
-    Where `policy_file` is named, its changes are taken over as it runs (streams/reload.py).
+    Where `policy_file` is named, its changes are taken over as it runs (streams/reload.py); `pointed` makes of the
+    file's policy what runs here.
     Raises ConfigurationError at once where the brokers cannot be reached, topics are missing or differ from what
     the stages need, or the provider has neither key nor address (which incidents and notify alone do not need).
     """
@@ -117,6 +119,7 @@ async def run(
         adopt = [stage.adopt for stage in wired.values()]
         if gateway is not None:
             adopt.append(gateway.adopt)
+            adopt += [functools.partial(_look_again, engine) for engine in engines.values()]  # at the new budgets
         if "incidents" in stages:
             incidents = await _incidents(policy, brokers, runtime, clock)
             services["incidents"] = incidents
@@ -132,20 +135,25 @@ async def run(
                 lambda: {name: service.health() for name, service in services.items()},
             )
         )
+        running_stages = {"stages": ",".join(stage for stage in stages if stage in services)}  # notify: of [[notify]]
         where = {"brokers": brokers.bootstrap_servers, "prefix": policy.kafka.prefix}
-        log.info("running", extra={"stages": ",".join(stages), **where})
+        log.info("running", extra=running_stages | where)
         on_ready()
         served = asyncio.Event()  # what only serves the stages ends after them
         async with asyncio.TaskGroup() as tasks:
             if recents is not None:
                 tasks.create_task(recent.follow(recents, brokers, policy, served, framed))
             if policy_file is not None:
-                tasks.create_task(reload.follow(reload.Watched(policy_file, policy, adopt), served))
+                tasks.create_task(reload.follow(reload.Watched(policy_file, policy, adopt, pointed), served))
             async with asyncio.TaskGroup() as running:
                 for service in services.values():
                     running.create_task(service.run(stop))
             served.set()
-    log.info("stopped", extra={"stages": ",".join(stages)})
+    log.info("stopped", extra=running_stages)
+
+
+def _look_again(engine: Engine, _: Policy) -> None:
+    engine.look_again()
 
 
 class _Service(Protocol):

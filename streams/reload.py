@@ -26,11 +26,19 @@ _FIXED_OF_STREAM = ("kind", "topics", "start", "format", "order", "tenant", "win
 class Watched:
     """The file of a running policy."""
 
-    def __init__(self, path: Path, policy: Policy, adopt: Sequence[Callable[[Policy], None]]) -> None:
-        """`adopt`: who takes a policy over; at once, so that no record is taken in between."""
+    def __init__(
+        self,
+        path: Path,
+        policy: Policy,
+        adopt: Sequence[Callable[[Policy], None]],
+        pointed: Callable[[Policy], Policy] = lambda policy: policy,
+    ) -> None:
+        """`adopt`: who takes a policy over; at once, so that no record is taken in between. `pointed`: what is made of
+        the file's policy before it runs, where that is another broker or other models; `policy` has been through it."""
         self._path = path
         self._policy = policy
         self._adopt = adopt
+        self._pointed = pointed
         self._seen = self._digest()
 
     def look(self) -> None:
@@ -40,7 +48,7 @@ class Watched:
             return
         self._seen = digest
         try:
-            new = settings.load(self._path)
+            new = self._pointed(settings.load(self._path))
         except ConfigurationError as error:
             self._refuse("invalid", str(error))
             return

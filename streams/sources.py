@@ -33,7 +33,8 @@ def read(path: Path) -> Iterator[FileRecord]:
     """The records of one file; `.gz` is unpacked.
 
     `.jsonl`: one object a line; `label` and `labels` are left out, `time` becomes the timestamp, the conversation
-    becomes the key. `.eml`: the file is one mail. `.mbox`: one mail a message. Anything else: one line a record.
+    becomes the key. `.eml`: the file is one mail. `.mbox`: one mail a message. Anything else: one line a record;
+    blank lines say nothing and are passed over.
     Raises ConfigurationError naming file and line for what is not of its kind.
     """
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
@@ -48,7 +49,8 @@ def read(path: Path) -> Iterator[FileRecord]:
                     yield from _mbox(file, path)
                 case _:
                     for number, line in enumerate(file, start=1):
-                        yield FileRecord(None, line.rstrip(b"\r\n"), None, f"{path}:{number}")
+                        if line.strip():
+                            yield FileRecord(None, line.rstrip(b"\r\n"), None, f"{path}:{number}")
     except (OSError, EOFError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from None
 

@@ -426,7 +426,7 @@ class Term:
         if answered is not None and not learning.judged.certifies(answered):
             learning.revoked = True
         if before is None or before.standing != standing:
-            log.info("%s: %s", learning.name, standing)
+            log.info("%s: %s", learning.name, _in_words(standing))
             _show(learning.name, standing)
         learning.said = certificate
         learning.changed = False
@@ -528,6 +528,19 @@ def _certificate(learning: _Learning, standing: Standing, now_ms: int) -> Certif
         at_ms=now_ms,
         coin=learning.coin,
     )
+
+
+def _in_words(standing: Standing) -> str:
+    """What an operator wants to know of a new standing; `sluice quality` has the rest."""
+    if standing.off:
+        return "whatever is below the reference is switched off; `sluice policy on` lets it answer again"
+    free = standing.free_version and f"memory and student (version {standing.free_version})"
+    batches = "nano in batches" if standing.certified_batches else None
+    certified = " and ".join(filter(None, (free, batches)))
+    audited = f"; {standing.audit_probability:.2%} of such answers are audited" if certified else ""
+    trial = f"; version {standing.candidate} is on trial" if standing.candidate is not None else ""
+    tried = f"; {standing.candidate_model} is tried in nano's place" if standing.candidate_model is not None else ""
+    return f"certified to answer in the reference's place: {certified or 'nothing'}{audited}{trial}{tried}"
 
 
 def _show(stream: str, standing: Standing) -> None:

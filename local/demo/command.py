@@ -19,7 +19,7 @@ from rich.console import Console
 from local import pointing, simulated
 from local.demo import policy as demo_policy
 from local.demo import progress, report
-from local.drive import Feed, drive, texts_of
+from local.drive import Feed, create_topics, drive, texts_of
 from local.kafka import LocalKafka
 from local.samples import Sample, generate, jsonl
 from local.samples.generate import MESSAGES_MIN
@@ -105,6 +105,8 @@ async def _demo(console: Console, runtime: Runtime, messages: int, seed: int, ex
         else:
             outside = await closing.enter_async_context(_stood_in(console, samples, seed, folder, database))
         brokers = kafka_security.brokers(outside.policy.kafka, outside.env)
+        inputs = sorted({outside.prefix + sample.topic for sample in samples})
+        await create_topics(outside.policy, inputs, brokers)  # before the console, which would warn that it has none
         page = await closing.enter_async_context(
             serving(outside.policy, brokers, runtime, SystemClock(), random.SystemRandom(), or_another_port=True)
         )

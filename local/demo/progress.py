@@ -43,8 +43,9 @@ def _usd(seen: Collected) -> float:
 
 def _line(seen: Collected, seconds: float) -> str:
     means = ", ".join(f"{name} {count}" for name, count in seen.decided_by.most_common())
+    by_means = f" ({means})" if means else ""
     return (
-        f"{seconds:5.1f} s  in {len(seen.inputs)}  decided {len(seen.decisions)} ({means})  "
+        f"{seconds:5.1f} s  in {len(seen.inputs)}  decided {len(seen.decisions)}{by_means}  "
         f"escalated {len(seen.escalated['mini'])} mini, {len(seen.escalated['flagship'])} flagship  "
         f"resolved {_resolved(seen)}  dead letters {len(seen.dead)}  alerts {len(seen.alerts)}  ${_usd(seen):.4f}"
     )

@@ -66,8 +66,8 @@ def table(report: dict[str, Any]) -> Table:
     rows.add_row("escalations", counts(report["escalations"]))
     rows.add_row("resolutions", counts(report["resolutions"]))
     alerts = report["alerts"]
-    revised = f"{alerts['revised']} of them revised" if alerts["total"] else ""
-    rows.add_row("alerts", f"{alerts['total']}: {counts(alerts['by_status'])} {revised}")
+    revised = f"; {alerts['revised']} of them revised" if alerts["total"] else ""
+    rows.add_row("alerts", f"{alerts['total']}: {counts(alerts['by_status'])}{revised}")
     rows.add_row("speed", f"{report['messages_per_s']} messages/s as the demo fed them")
     rows.add_row("latency", f"p50 {report['latency_ms']['p50']:,.0f} ms, p99 {report['latency_ms']['p99']:,.0f} ms")
     rows.add_row("money", f"${report['usd']:.4f} at list prices ({counts_usd(report['usd_by_tier'])})")

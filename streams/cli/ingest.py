@@ -23,8 +23,8 @@ def ingest(runtime: Runtime, files: tuple[Path, ...], stream: str, topic: str | 
     """Write files to a stream's input topic.
 
     .jsonl has one object a line (gold in `label` and `labels` is never sent; `time` becomes the timestamp, the
-    conversation the key), .eml is one mail, .mbox many, anything else is a record a line. .gz is unpacked. Lines that
-    are judged by session are keyed by it.
+    conversation the key), .eml is one mail, .mbox many, anything else is a record a line, blank ones left out. .gz is
+    unpacked. Lines that are judged by session are keyed by it.
 
     \b
     Example:

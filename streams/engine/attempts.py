@@ -11,6 +11,7 @@ from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Forgotten, Joint, Later, Outputs, Together
 from topics.catalog import Stage
+from topics.limits import BUDGET_LOOK_SECONDS
 from topics.messages import DeadLetterReason, Rejected
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ class Attempts:
         self._settings = settings
         self.waiting_for_budget = 0  # records: they find out nothing about the account or the provider
         self._budget_open_at = 0.0  # when the budget that was last told about has money again
+        self._looks = 0  # that were asked for so far
+
+    def look_again(self) -> None:
+        """Budgets may have been raised: what waits for one is tried again, within BUDGET_LOOK_SECONDS."""
+        self._looks += 1
+        self._budget_open_at = 0.0  # one that is spent all the same is told again
 
     async def run(self, later: Later | Joint) -> Outputs | Together:
         """The Later's outputs, or why the record goes to dead-letters. Raises Forgotten and cancellation only."""
@@ -40,12 +47,13 @@ class Attempts:
         failures = unavailable = 0
         unavailable_since = 0.0
         while True:
+            looks = self._looks  # before the attempt: a budget that is raised during it is not missed
             try:
                 outputs = await self._attempt(later)
             except BudgetSpent as error:
                 RETRIED.labels(self._stage, error.code).inc()
                 unavailable = 0
-                await self._wait_for_budget(error)
+                await self._wait_for_budget(error, looks)
             except AccountError as error:
                 RETRIED.labels(self._stage, error.code).inc()
                 unavailable = 0  # somebody answered; and what is waited for now is no outage
@@ -86,17 +94,23 @@ class Attempts:
         finally:
             self._intake.leave(probing)
 
-    async def _wait_for_budget(self, error: BudgetSpent) -> None:
-        """A budget is one stream's, so intake is not held: its records wait, its partitions fill, others go on."""
+    async def _wait_for_budget(self, error: BudgetSpent, looks: int) -> None:
+        """A budget is one stream's, so intake is not held: its records wait, its partitions fill, others go on.
+
+        Until the period is over or, since `looks`, another look was asked for. Looking without that would ask for all
+        that waits, again and again, and be told the same.
+        """
         now = self._clock.monotonic()
+        ends_at = now + error.retry_after_s
         if now >= self._budget_open_at:
-            self._budget_open_at = now + error.retry_after_s
+            self._budget_open_at = ends_at
             log.error("%s: %s; its records wait %.0f s, nothing is lost", self._stage, error, error.retry_after_s)
         paused = PAUSED.labels(self._stage, error.code)
         paused.set(1)
         self.waiting_for_budget += 1
         try:
-            await self._clock.sleep(error.retry_after_s)
+            while looks == self._looks and (left_s := ends_at - self._clock.monotonic()) > 0:
+                await self._clock.sleep(min(left_s, BUDGET_LOOK_SECONDS))
         finally:
             self.waiting_for_budget -= 1
             if self.waiting_for_budget == 0:

@@ -74,6 +74,7 @@ class Engine:
         self._intake = Intake(stage_name, clock)
         self._partitions: dict[TopicPartition, tuple[Partition, Publisher]] = {}
         self._publishers: list[Publisher] = []
+        self._attempts = Attempts(stage_name, self._intake, clock=clock, rng=rng, settings=settings)
         self._joined = False
         self._stopping = False
         self._polled_at = clock.monotonic()
@@ -89,6 +90,10 @@ class Engine:
             held=self._intake.held,
             poll_age_s=self._clock.monotonic() - self._polled_at,
         )
+
+    def look_again(self) -> None:
+        """Another policy holds, and budgets may be larger: what waits for one is tried again soon."""
+        self._attempts.look_again()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then ends within `shutdown_seconds`: intake first, then what is in flight.
@@ -115,7 +120,6 @@ class Engine:
 
     async def _work(self, tasks: asyncio.TaskGroup, stop: asyncio.Event) -> None:
         self._tasks = tasks
-        self._attempts = Attempts(self._name, self._intake, clock=self._clock, rng=self._rng, settings=self._settings)
         self._calls = Calls(self._name, tasks, self._attempts)
         self._member.subscribe(list(self._topics), self)
         polling = tasks.create_task(self._poll(), name=f"{self._name} poll")
@@ -278,11 +282,12 @@ class Engine:
         await asyncio.gather(*(publisher.close(self._settings.revoke_seconds_max) for publisher in publishers))
 
     async def _drain(self) -> None:
-        """Waits for what is in flight, but not for what cannot end before an operator acts, nor for what is open."""
+        """Waits for what is in flight, but not for what cannot end before an operator acts, nor for what is open, nor
+        where all that is left waits for a budget: nothing is asked for it, and whoever takes it up waits as well."""
         seconds = self._settings.shutdown_seconds
         ends_at = self._clock.monotonic() + max(seconds / 2, seconds - 2 * _LEAVE_SECONDS_MAX)
         while self._clock.monotonic() < ends_at and self._intake.held is None:
-            if self._waiting == 0:
+            if self._waiting == 0 or 0 < self._calls.in_flight == self._attempts.waiting_for_budget:
                 return
             await self._clock.sleep(0.02)
 

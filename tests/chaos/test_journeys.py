@@ -132,6 +132,7 @@ async def test_the_demo_shows_every_tier_at_work_and_loses_nothing(desk: Desk) -
     assert report["messages_per_s"] > 0
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p99"]
     assert "What happened" in output
+    assert "WARNING" not in output
     assert "demo-report.json" in output
 
 

@@ -255,6 +255,27 @@ async def test_a_stop_does_not_wait_for_an_account_that_is_closed(bus: Bus) -> N
     assert (await committed(bus, topic))[0] == -1
 
 
+async def test_a_stop_does_not_wait_for_a_budget_but_for_what_is_under_way_beside_it(bus: Bus) -> None:
+    topic, out = await bus.topic("in"), await bus.topic("out")
+    await bus.produce(topic, [b"x"] * 3)
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def later(record: Record) -> Outputs:
+        if record.offset:
+            raise BudgetSpent("1 USD of this day is spent", retry_after_s=50_000.0)
+        begun.set()
+        await may_end.wait()
+        return (Out(out, None, name(record), ()),)
+
+    stage = FakeStage(out, lambda record: functools.partial(later, record))
+    an_engine = engine(bus, stage, shutdown_seconds=600.0)
+    async with asyncio.timeout(60):
+        async with running(an_engine):
+            await until(lambda: an_engine.health().in_flight == 3 and begun.is_set())
+            asyncio.get_running_loop().call_later(0.3, may_end.set)
+    assert await bus.values(out) == [b"0/0"]
+
+
 async def test_a_fenced_worker_rejoins_and_neither_loses_nor_repeats(bus: Bus) -> None:
     """A rival takes the transactional id, leaves a transaction behind that must never be seen, and is gone."""
     topic, out = await bus.topic("in", 2), await bus.topic("out")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kafka.bus import Bus
-from tests.kafka.engines import SECONDS_MAX, until
+from tests.kafka.engines import SECONDS_MAX, drained, until
 from tests.kafka.pipelines import Worker, decisions, policy_text, stand_in, topics, worker
 
 RULE = """
@@ -40,6 +40,21 @@ async def test_a_changed_rule_holds_for_what_comes_next_and_a_wrong_file_changes
         assert await running.metric("sluice_policy_reloads_total", outcome="adopted") == 1
         assert await running.metric("sluice_policy_reloads_total", outcome="invalid") == 1
         assert await running.metric("sluice_policy_reloads_total", outcome="needs_restart") == 1
+
+
+async def test_a_budget_that_is_raised_lets_go_what_waits_for_it(bus: Bus, tmp_path: Path) -> None:
+    await topics(bus)
+    policy = tmp_path / "sluice.toml"
+    budget = "[streams.logs.budget]\nusd_per_hour = {usd}\n"
+    async with stand_in() as provider, worker(bus, provider.base_url, tmp_path) as running:
+        policy.write_text(policy_text(bus) + budget.format(usd=0.000001))
+        await told(running, "is taken over")
+        await bus.produce(bus.prefix + "logs", [b"the lamp is lit"])
+        await told(running, "raise streams.logs.budget.usd_per_hour")
+        policy.write_text(policy_text(bus) + budget.format(usd=1))
+        await until(lambda: running.log.read_text().count("is taken over") == 2, "the larger budget")
+        await drained(bus, bus.prefix + "logs")
+    assert (await decisions(bus)).keys() == {f"{bus.prefix}logs/0/0"}
 
 
 async def decided(bus: Bus, line: str, *, offset: int) -> dict[str, Any]:

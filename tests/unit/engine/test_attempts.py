@@ -12,6 +12,7 @@ from streams.engine.intake import Intake
 from streams.engine.settings import EngineSettings
 from streams.engine.stage import Later, Outputs
 from tests.fakes import ManualClock, settle
+from topics.limits import BUDGET_LOOK_SECONDS
 from topics.messages import Rejected
 from topics.records import Out
 
@@ -158,6 +159,49 @@ async def test_a_spent_budget_keeps_its_own_records_waiting_and_nobody_else(
     await clock.advance(100.0)
     assert await waiting == OUTPUTS
     assert spent.at[1] - spent.at[0] == 600.0
+
+
+async def test_records_that_wait_for_a_budget_are_tried_again_soon_after_it_may_have_been_raised(
+    attempts: Attempts, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    spent = "0.50 USD of this hour are spent"
+    later = Script(*[BudgetSpent(spent, retry_after_s=3_600.0)] * 2, clock=clock)
+    waiting = asyncio.create_task(attempts.run(later))
+    await clock.advance(100.0)
+    assert len(later.at) == 1, "nothing has changed, so nothing is asked"
+    attempts.look_again()
+    await clock.advance(BUDGET_LOOK_SECONDS)
+    assert len(later.at) == 2, "it was not raised by enough"
+    assert caplog.text.count(spent) == 2, "which is told again"
+    await clock.advance(100.0)
+    assert len(later.at) == 2
+    attempts.look_again()
+    await clock.advance(BUDGET_LOOK_SECONDS)
+    assert await waiting == OUTPUTS
+
+
+async def test_looks_at_a_budget_are_no_attempts_of_the_record(attempts: Attempts, clock: ManualClock) -> None:
+    later = Script(*[BudgetSpent("spent", retry_after_s=3_600.0)] * 20, clock=clock)
+    waiting = asyncio.create_task(attempts.run(later))
+    await settle()
+    for _ in range(20):
+        attempts.look_again()
+        await clock.advance(BUDGET_LOOK_SECONDS)
+    assert await waiting == OUTPUTS
+
+
+async def test_a_budget_that_is_raised_during_an_attempt_is_not_missed(attempts: Attempts, clock: ManualClock) -> None:
+    asked = 0
+
+    async def later() -> Outputs:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            attempts.look_again()
+            raise BudgetSpent("spent, before it was raised", retry_after_s=3_600.0)
+        return OUTPUTS
+
+    assert await outcome(attempts, later, clock, 0.0) == OUTPUTS
 
 
 async def test_a_probe_that_is_cancelled_hands_its_turn_on(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from local import pointing
 from processors.policy import Policy
 from streams import settings
 from streams.reload import Watched, unadoptable
@@ -81,6 +82,20 @@ def test_a_file_that_is_gone_changes_nothing(world: World) -> None:
     world.write(POLICY.replace("Today", "Now"))
     world.watched.look()
     assert len(world.adopted) == 1
+
+
+def test_a_policy_that_runs_elsewhere_than_its_file_says_is_taken_over_there(tmp_path: Path) -> None:
+    def pointed(policy: Policy) -> Policy:
+        return pointing.at_models(pointing.at_broker(policy, "localhost:9092"))
+
+    path, adopted = tmp_path / "sluice.toml", list[Policy]()
+    path.write_text(POLICY)
+    watched = Watched(path, pointed(settings.load(path)), [adopted.append], pointed)
+    path.write_text(POLICY + "[streams.mail.budget]\nusd_per_hour = 1\n")
+    watched.look()
+    (new,) = adopted
+    assert new.kafka.bootstrap_servers == "localhost:9092"
+    assert new.tiers.nano.provider == "simulated"
 
 
 @pytest.mark.parametrize(

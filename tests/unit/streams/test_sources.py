@@ -41,11 +41,20 @@ def test_the_key_is_the_conversation(tmp_path: Path, line: str, key: bytes | Non
 
 
 def test_lines_and_zipped_lines_are_the_same(tmp_path: Path) -> None:
-    (tmp_path / "a.log").write_bytes(b"one\r\ntwo\n\nfour")
+    (tmp_path / "a.log").write_bytes(b"one\r\ntwo\nfour")
     with gzip.open(tmp_path / "a.log.gz", "wb") as file:
-        file.write(b"one\r\ntwo\n\nfour")
+        file.write(b"one\r\ntwo\nfour")
     plain = [record.value for record in sources.read(tmp_path / "a.log")]
-    assert plain == [record.value for record in sources.read(tmp_path / "a.log.gz")] == [b"one", b"two", b"", b"four"]
+    assert plain == [record.value for record in sources.read(tmp_path / "a.log.gz")] == [b"one", b"two", b"four"]
+
+
+def test_blank_lines_are_no_records_and_lines_keep_their_numbers(tmp_path: Path) -> None:
+    file = tmp_path / "a.log"
+    file.write_bytes(b"\n  one\r\n\r\n \t\ntwo\n\n")
+    assert [(record.value, record.place) for record in sources.read(file)] == [
+        (b"  one", f"{file}:2"),
+        (b"two", f"{file}:5"),
+    ]
 
 
 def test_an_mbox_is_taken_apart(tmp_path: Path) -> None:

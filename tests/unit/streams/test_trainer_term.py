@@ -20,7 +20,7 @@ from streams.engine.broker import Membership
 from streams.engine.kafka_records import KafkaRecord
 from streams.quality_records import Certificate, Newest, Order, certificate_record
 from streams.student_records import Kept
-from streams.trainer_term import Term, _certificate, _kept, _Learning, _removed, _resumed, _show, stream_in
+from streams.trainer_term import Term, _certificate, _in_words, _kept, _Learning, _removed, _resumed, _show, stream_in
 from tests.fakes import ManualClock
 from tests.unit.quality.audits import below
 from topics import limits
@@ -354,3 +354,20 @@ def test_the_model_that_an_operator_wants_is_told_to_workers_until_it_is_wanted_
     assert one.judged.standing(now_ms).candidate_model == "another", "one order does not undo another"
     one.obey(Order(stream="logs"))
     assert one.judged.standing(now_ms).candidate_model is None
+
+
+@pytest.mark.parametrize(
+    ("standing", "told"),
+    [
+        (Standing(), "certified to answer in the reference's place: nothing"),
+        (Standing(off=True), "switched off; `sluice policy on` lets it answer again"),
+        (
+            Standing(free_version="m1", batch_certified=True, batch_version="b1", audit_probability=0.02),
+            "memory and student (version m1) and nano in batches; 2.00% of such answers are audited",
+        ),
+        (Standing(candidate="m2", candidate_model="mini"), "nothing; version m2 is on trial; mini is tried in nano's"),
+    ],
+)
+def test_an_operator_is_told_of_a_standing_in_words(standing: Standing, told: str) -> None:
+    assert told in _in_words(standing)
+    assert "Standing(" not in _in_words(standing)
