@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from local import container, jars
+from local import kafka as local_kafka
 from local.container import ContainerKafka
 from local.kafka import LocalKafka
 from processors.errors import SluiceError
@@ -29,6 +30,9 @@ _numbers = count(1)
 def pytest_configure() -> None:
     """Tests neither reach nor heed what the caller's environment points at. On SIGUSR1 a run that hangs says where."""
     faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)  # 2 itself is captured during a test
+    # No two workers pick the same port between looking whether it is free and listening on it
+    first = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12)
+    local_kafka._PORTS = range(first, first + 1_000)
     # How long an example takes is the machine's, not the code's
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")

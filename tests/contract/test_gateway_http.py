@@ -68,7 +68,7 @@ async def test_no_answer_in_time_is_asked_again() -> None:
     spends: list[Spend] = []
     async with (
         StandIn(AT_ONCE) as standin,
-        gateway(standin, spends, clock=TickingClock(), call_seconds=0.3) as models,
+        gateway(standin, spends, clock=TickingClock(), call_seconds=2.0) as models,
     ):
         standin.fault(Fault(kind="timeout", count=1))
         assert (await models.ask(ask())).complete

@@ -15,7 +15,7 @@ from topics.messages import Alert
 
 pytestmark = needed
 
-REPEAT_SECONDS = 0.5
+REPEAT_SECONDS = 1.0
 OVER_SECONDS = 4 * REPEAT_SECONDS + 0.5  # without a repeat, Alertmanager takes an alert for over before that
 
 

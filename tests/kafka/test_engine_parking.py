@@ -15,17 +15,18 @@ PARKED_SECONDS = 2.5
 
 
 class Parking:
-    """Parks the records of `offsets`, from a Later, for a while after the test's begin."""
+    """Parks the records of `offsets`, from a Later, for a while after the first one is taken."""
 
     def __init__(self, output: str, offsets: set[int]) -> None:
         self._output = output
         self._offsets = offsets
-        self.open_at = time.time() + PARKED_SECONDS
+        self.open_at = 0.0
 
     def __call__(self, record: Record) -> Outputs | Later:
         return functools.partial(self._later, record)
 
     async def _later(self, record: Record) -> Outputs:
+        self.open_at = self.open_at or time.time() + PARKED_SECONDS
         if record.offset in self._offsets and time.time() < self.open_at:
             return Parked(round(self.open_at * 1000), "the budget is spent")
         return (Out(self._output, record.key, name(record), list(record.headers)),)

@@ -354,7 +354,9 @@ async def test_two_at_once(shop: Shop) -> None:
     await shop.bury([Died(shop.logs, b"%d" % n, key=b"%d" % (n % 97), partition=n % 3) for n in range(count)])
     first = await _start(shop)
     await until(shop.replays)
+    first.send_signal(signal.SIGSTOP)  # else it may be done before the second has begun
     second = await shop.sluice("--json")
+    first.send_signal(signal.SIGCONT)
     assert first.stderr is not None
     error = (await first.stderr.read()).decode()
     assert await first.wait() == 2, error

@@ -146,7 +146,7 @@ async def test_slow_sub_tasks_end_in_time_for_the_decision() -> None:
         return works_by_plan(turn)
 
     # A call that was cancelled counts as spent in full, so there has to be money for them.
-    async with world(script, "flagship", turns=12, seconds=1.0, usd=1) as w:
+    async with world(script, "flagship", turns=12, seconds=4.0, usd=1) as w:
         resolution = await w.resolution("flagship")
     assert resolution.status == "resolved"
     assert {(task.status, task.result) for task in resolution.plan} == {("bounded", "not finished")}

@@ -195,7 +195,7 @@ async def test_a_model_that_says_nothing_is_bounded(api: API) -> None:
 
 
 async def test_seconds_are_bounded() -> None:
-    async with world(lambda turn: turn.calls(RELATED) if not turn.results else never(turn), seconds=0.5) as w:
+    async with world(lambda turn: turn.calls(RELATED) if not turn.results else never(turn), seconds=2.0) as w:
         await bounded(w, "seconds")
 
 

@@ -66,7 +66,7 @@ def test_in_its_canary_a_model_answers_a_tenth_and_the_one_before_it_the_rest() 
 
 @pytest.mark.parametrize("known_since", [True, False])
 def test_after_it_and_where_nobody_said_since_when_it_answers_all(known_since: bool) -> None:
-    since_ms = round(time.time() * 1000) - DAY_MS if known_since else None
+    since_ms = round(time.time() * 1000) - DAY_MS - 1 if known_since else None
     each = known(both(since_ms), {"b2": NEW, "b1": OLD})
     assert shown(each) == {"b2": "answers at 100%", "b1": "certified at 100%"}
     assert (_tried(each) or "").startswith(f"{NEW} answers in place of {OLD}: write ")

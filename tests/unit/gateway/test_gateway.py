@@ -170,7 +170,7 @@ async def test_a_call_that_is_not_answered_in_time_is_tried_again_and_counts_as_
     never = asyncio.Event()
     async with (
         Provider([Answer(after=never), Answer(body=response())]) as provider,
-        gateway(provider, spends, clock=TickingClock(), call_seconds=0.2) as models,
+        gateway(provider, spends, clock=TickingClock(), call_seconds=2.0) as models,
     ):
         await models.ask(ask())
         never.set()
@@ -268,7 +268,7 @@ async def test_the_budget_of_the_hour_stops_calls_before_they_are_sent() -> None
 
 async def test_a_burst_waits_for_what_others_reserved_and_cannot_pass_the_budget() -> None:
     spends: list[Spend] = []
-    async with Provider() as provider, gateway(provider, spends, **budgeted(0.0005)) as models:
+    async with Provider() as provider, gateway(provider, spends, clock=TickingClock(), **budgeted(0.0005)) as models:
         results = await asyncio.gather(*(models.ask(ask()) for _ in range(60)), return_exceptions=True)
     good = [result for result in results if not isinstance(result, BaseException)]
     assert all(isinstance(result, BudgetSpent) for result in results if isinstance(result, BaseException))
