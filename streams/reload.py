@@ -39,7 +39,7 @@ class Watched:
         self._policy = policy
         self._adopt = adopt
         self._pointed = pointed
-        self._seen = self._digest()
+        self._seen: bytes | None = None  # it may have changed since `policy` was read from it
 
     def look(self) -> None:
         """Takes the file over where it has changed since the last look."""
@@ -51,6 +51,8 @@ class Watched:
             new = self._pointed(settings.load(self._path))
         except ConfigurationError as error:
             self._refuse("invalid", str(error))
+            return
+        if new == self._policy:
             return
         if fixed := list(unadoptable(self._policy, new)):
             self._refuse("needs_restart", f"{', '.join(fixed)} changed, which takes a restart: restart the workers")
