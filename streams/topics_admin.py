@@ -9,13 +9,13 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.conn import collect_hosts
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, RequestTimedOutError, for_code
 
 from processors.errors import ConfigurationError
 from streams import refusal
 from streams.brokers import Brokers
 from topics.catalog import OWNED, Names
-from topics.limits import BROKER_ANSWER_SECONDS_MAX, TOPIC_CREATION_SECONDS_MAX
+from topics.limits import BROKER_ANSWER_SECONDS_MAX, BROKER_REQUEST_SECONDS_MAX, TOPIC_CREATION_SECONDS_MAX
 
 _NO_ERROR, _TOPIC_ALREADY_EXISTS = 0, 36  # Kafka's error codes
 _SET_BY_THE_TOPIC = 1  # Kafka's config source DYNAMIC_TOPIC_CONFIG: not a default of the broker
@@ -198,13 +198,21 @@ async def partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[
 async def connected(
     brokers: Brokers, seconds_max: float = BROKER_ANSWER_SECONDS_MAX
 ) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A connected admin client. Raises BrokerUnreachable, or ConfigurationError where the address is none."""
+    """A connected admin client. Raises BrokerUnreachable, or ConfigurationError where the address is none.
+
+    `seconds_max`: for the first answer.
+    """
     admin = AIOKafkaAdminClient(
-        **brokers.client_options, client_id="sluice-admin", request_timeout_ms=int(seconds_max * 1000)
+        **brokers.client_options, client_id="sluice-admin", request_timeout_ms=int(BROKER_REQUEST_SECONDS_MAX * 1000)
     )
     try:
         await _connect(admin, brokers, seconds_max)
         yield admin
+    except RequestTimedOutError as error:
+        raise BrokerUnreachable(
+            f"the Kafka broker at {brokers.bootstrap_servers} let a request wait for"
+            f" {BROKER_REQUEST_SECONDS_MAX:.0f} s: it is overloaded, or cut off; look at its log, and try again"
+        ) from error
     finally:
         await admin.close()
 

@@ -27,6 +27,7 @@ from topics.limits import FETCH_BYTES_MAX, FETCH_WAIT_MS_MAX, PARTITION_FETCH_BY
 _START_SECONDS_MAX = 30.0  # with a broker that is there it takes milliseconds
 _METADATA_MS = 60_000  # new partitions of an input are noticed within a minute
 _NOBODY = (TopicPartition("", -1),)  # asked for where nothing is: a poll must be, or the group takes us for dead
+_HEARTBEAT_MS_MAX = 2_500  # a member hears of a rebalance by its heartbeat, however long its session
 _COMMITTED_AGAIN_SECONDS = 0.05  # a transaction's end takes milliseconds
 
 
@@ -55,7 +56,7 @@ class KafkaMember:
             group_instance_id=instance_id,
             enable_auto_commit=False,
             session_timeout_ms=session_timeout_ms,
-            heartbeat_interval_ms=session_timeout_ms // 4,
+            heartbeat_interval_ms=min(session_timeout_ms // 4, _HEARTBEAT_MS_MAX),
             metadata_max_age_ms=_METADATA_MS,
         )
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import sys
 import tempfile
 import time
 import tomllib
+import unittest.mock
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +24,12 @@ from local.standin import StandIn, StandInSettings
 from local.standin.error_profile import DEFAULT_PROFILE
 from processors.policy import Policy
 from streams import pipeline, settings
+from streams.engine.settings import EngineSettings
 from streams.settings import Runtime
 from tests.kafka.bus import Bus
 from tests.kafka.engines import SECONDS_MAX, until
 from topics.catalog import DEAD_LETTERS, DECISIONS, RESOLUTIONS, Stage, Topic
+from topics.limits import SESSION_TIMEOUT_MS
 
 KEY = "sk-test"
 SLUICE = Path(sys.executable).with_name("sluice")
@@ -160,24 +164,27 @@ async def running(
     """The stages (by default triage), joined and reading; stopped in order at the end. `rules`: another policy."""
     runtime = Runtime(http_port=free_port(), shutdown_seconds=600)  # of the quick clock
     stop, ready = asyncio.Event(), asyncio.Event()
-    task = asyncio.create_task(
-        pipeline.run(
-            rules or policy(bus),
-            stages or ("triage",),
-            runtime=runtime,
-            env=outside(bus, base_url, key) | dict(env or {}),
-            clock=QuickClock(),
-            rng=rng or random.Random(1),
-            stop=stop,
-            on_ready=ready.set,
+    # The engine measures by its clock whether it was held up beyond its session: a poll of 0.2 s is 12 s of this one.
+    session = functools.partial(EngineSettings, session_timeout_ms=SESSION_TIMEOUT_MS * QuickClock.SPEED)
+    with unittest.mock.patch.object(pipeline, "EngineSettings", session):
+        task = asyncio.create_task(
+            pipeline.run(
+                rules or policy(bus),
+                stages or ("triage",),
+                runtime=runtime,
+                env=outside(bus, base_url, key) | dict(env or {}),
+                clock=QuickClock(),
+                rng=rng or random.Random(1),
+                stop=stop,
+                on_ready=ready.set,
+            )
         )
-    )
-    try:
-        await until(lambda: ready.is_set() or task.done(), "the pipeline's start")
-        yield Running(f"http://{HOST}:{runtime.http_port}")
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, SECONDS_MAX)
+        try:
+            await until(lambda: ready.is_set() or task.done(), "the pipeline's start")
+            yield Running(f"http://{HOST}:{runtime.http_port}")
+        finally:
+            stop.set()
+            await asyncio.wait_for(task, SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,13 @@ async def decided(bus: Bus, count: int) -> list[dict[str, Any]]:
     return [by_id[f"{bus.prefix}logs/0/{offset}"] for offset in range(count - len(LINES), count)]
 
 
+async def ask(bus: Bus) -> list[dict[str, Any]]:
+    """The lines once more, and their decisions."""
+    count = len(await pipelines.decisions(bus))  # before they are sent: they may be decided at once
+    await bus.produce(bus.prefix + "logs", LINES)
+    return await decided(bus, count + len(LINES))
+
+
 async def certify(bus: Bus, policy: Policy, standing: Standing) -> None:
     stream = policy.streams["logs"]
     assert stream.quality is not None
@@ -58,15 +65,13 @@ async def order(bus: Bus, wanted: Order) -> None:
 
 async def test_a_stream_that_promises_a_quality(bus: Bus) -> None:
     await pipelines.topics(bus)
-    policy, topic = rules(bus), bus.prefix + "logs"
+    policy = rules(bus)
     async with pipelines.stand_in() as provider:
         async with pipelines.running(bus, provider.base_url, rules=policy):
-            await bus.produce(topic, LINES)
-            first = await decided(bus, 4)
+            first = await ask(bus)
             assert Counter(each["decided_by"] for each in first) == {"nano": 4}
             assert {each["batch_size"] for each in first} == {1}, "until memory is proven the reference answers"
-            await bus.produce(topic, LINES)
-            assert Counter(each["decided_by"] for each in await decided(bus, 8)) == {"nano": 4}
+            assert Counter(each["decided_by"] for each in await ask(bus)) == {"nano": 4}
             audits = await pipelines.read(bus, AUDITS)
             assert {audit["id"] for audit in audits} == set(await pipelines.decisions(bus))
             assert not any(audit["below"] for audit in audits)
@@ -78,23 +83,18 @@ async def test_a_stream_that_promises_a_quality(bus: Bus) -> None:
             await certify(bus, policy, proven)
 
             async def answers_from_memory() -> bool:
-                await bus.produce(topic, LINES)
-                count = 4 * (1 + len(await pipelines.decisions(bus)) // 4)
-                return all(each["decided_by"] == "memory" for each in await decided(bus, count))
+                return all(each["decided_by"] == "memory" for each in await ask(bus))
 
             await until(answers_from_memory, "memory to answer what is certified")
-            count = len(await pipelines.decisions(bus))
         async with pipelines.running(bus, provider.base_url, rules=policy, rng=random.Random(2)):  # another worker
-            await bus.produce(topic, LINES)
-            assert Counter(each["decided_by"] for each in await decided(bus, count + 4)) == {"memory": 4}, (
+            assert Counter(each["decided_by"] for each in await ask(bus)) == {"memory": 4}, (
                 "certificates and what others have paid for are known before the first record"
             )
             await certify(bus, policy, Standing(free_version=version, free_score_min=0.5, audit_probability=1.0))
 
             async def is_audited() -> bool:
                 before = len(await pipelines.read(bus, AUDITS))
-                await bus.produce(topic, LINES)
-                await decided(bus, 4 * (1 + len(await pipelines.decisions(bus)) // 4))
+                await ask(bus)
                 return len(await pipelines.read(bus, AUDITS)) == before + 4
 
             await until(is_audited, "every answer to be audited")
@@ -105,9 +105,7 @@ async def test_a_stream_that_promises_a_quality(bus: Bus) -> None:
             await order(bus, Order(stream="logs", off=True))
 
             async def is_off() -> bool:
-                await bus.produce(topic, LINES)
-                count = 4 * (1 + len(await pipelines.decisions(bus)) // 4)
-                return all(each["decided_by"] == "nano" for each in await decided(bus, count))
+                return all(each["decided_by"] == "nano" for each in await ask(bus))
 
             await until(is_off, "the reference to answer everything")
     assert await pipelines.read(bus, LESSONS) == [], "an audit carries its text itself"

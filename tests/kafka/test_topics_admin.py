@@ -54,6 +54,19 @@ async def test_inputs_that_are_created_may_be_kept_for_ever(bus: Bus) -> None:
     assert await own_config(bus, inputs[0]) == {"retention.ms": "-1"}
 
 
+async def test_a_broker_that_lets_a_request_wait_is_named(bus: Bus) -> None:
+    async def ask_impatiently() -> None:
+        async with topics_admin.connected(bus.brokers) as admin:
+            for connection in admin._client._conns.values():
+                connection._request_timeout = 0
+            await admin.describe_topics()
+
+    with pytest.raises(
+        BrokerUnreachable, match=r"let a request wait .*: it is overloaded, or cut off; look at its log"
+    ):
+        await ask_impatiently()
+
+
 async def test_apply_adds_what_a_topic_lacks_and_keeps_what_it_sets(bus: Bus) -> None:
     name = await bus.topic(RESOLUTIONS.name, config={"retention.ms": "5000", "segment.ms": "60000"})
     report = await topics_admin.apply(bus.brokers, bus.names, partitions=1, replication_factor=1)
