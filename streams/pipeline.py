@@ -14,7 +14,7 @@ import asyncio
 import functools
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,9 +210,10 @@ def _agents(
 
     names, toolbox = policy.kafka.names, Toolbox.of(policy.agents, recents, clock, env)
 
-    def judges(tier: AgentTier, policy: Policy) -> tuple[Resolver, Mapping[str, Signals]]:
+    def judges(tier: AgentTier, policy: Policy) -> tuple[Resolver, Mapping[str, Signals], Collection[str]]:
         signals = {name: Signals(name, stream.alerts) for name, stream in policy.streams.items()}
-        return Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng), signals
+        taught = [name for name, stream in policy.streams.items() if stream.quality is not None]
+        return Resolver(policy, tier, gateway, toolbox, clock=clock, rng=rng), signals, taught
 
     def wired(tier: AgentTier) -> _Wired:
         stage = AgentStage(names, tier, *judges(tier, policy), clock)

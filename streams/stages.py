@@ -3,7 +3,7 @@
 import functools
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -336,20 +336,27 @@ def _failed(record: Record, error: Exception) -> Rejected:
 
 
 class AgentStage:
-    """escalations.<tier> → resolutions, or escalations of the next tier; signals"""
+    """escalations.<tier> → resolutions, or escalations of the next tier; signals; lessons"""
 
     def __init__(
-        self, names: Names, tier: AgentTier, resolver: "Resolver", signals: Mapping[str, Signals], clock: Clock
+        self,
+        names: Names,
+        tier: AgentTier,
+        resolver: "Resolver",
+        signals: Mapping[str, Signals],
+        taught: Collection[str],
+        clock: Clock,
     ) -> None:
-        """`signals`: for each stream that the resolver knows."""
+        """`signals`: for each stream that the resolver knows. `taught`: those that have students."""
         self._clock = clock
         self._write = _Writer(names, tier, clock)
-        self.adopt(resolver, signals)
+        self.adopt(resolver, signals, taught)
 
-    def adopt(self, resolver: "Resolver", signals: Mapping[str, Signals]) -> None:
+    def adopt(self, resolver: "Resolver", signals: Mapping[str, Signals], taught: Collection[str]) -> None:
         """From here on these; what was begun before ends as it began."""
         self._resolver = resolver
         self._signals = signals
+        self._taught = taught
 
     def order(self, topic: str) -> Literal["none", "key"]:  # noqa: ARG002
         return "none"
@@ -371,21 +378,41 @@ class AgentStage:
 
     async def _resolve(self, record: Record, escalation: Escalation) -> Outputs:
         traceparent = next((value for name, value in record.headers if name == TRACEPARENT), None)
-        signals = self._signals  # the policy may change meanwhile
+        signals, taught = self._signals, self._taught  # the policy may change meanwhile
         ended = await self._resolver.resolve(escalation, traceparent)
+        now_ms = int(self._clock.time() * 1000)
+        outs = []
         match ended:
             case Resolution():
-                out = self._write.resolution(record, ended, traceparent)
+                outs.append(self._write.resolution(record, ended, traceparent))
+                if ended.status == "resolved" and ended.stream in taught:
+                    outs.append(self._write.lesson(record, _lesson(ended, now_ms)))
             case Escalation():
-                out = self._write.escalation(record, ended, traceparent)
-        signal = signals[escalation.stream].reviewed(escalation, ended, int(self._clock.time() * 1000))
-        return (out,) if signal is None else (out, self._write.signal(signal, traceparent))
+                outs.append(self._write.escalation(record, ended, traceparent))
+        if (signal := signals[escalation.stream].reviewed(escalation, ended, now_ms)) is not None:
+            outs.append(self._write.signal(signal, traceparent))
+        return tuple(outs)
 
     def recall(self, records: Sequence[Record]) -> None:
         pass
 
     def forget(self, topic: str, partition: int) -> None:
         pass
+
+
+def _lesson(resolution: Resolution, now_ms: int) -> Lesson:
+    """Without the text: an agent has no control beside it, so its word counts of what nano's control let teach."""
+    return Lesson(
+        id=resolution.id,
+        stream=resolution.stream,
+        tenant=resolution.tenant,
+        at_ms=now_ms,
+        policy_version=resolution.policy_version,
+        label=resolution.label,
+        tier=resolution.tier,
+        confidence=resolution.confidence,
+        text="",
+    )
 
 
 class _Writer:
@@ -401,7 +428,7 @@ class _Writer:
             for tier in get_args(AgentTier)
         }
         self._audits = names.topic(AUDITS), EventHeaders(stage, "audit")
-        self._lessons = names.topic(LESSONS), EventHeaders(stage, "lesson")
+        self._lessons = names.topic(LESSONS), EventHeaders(stage, "lesson", part=None if stage == "triage" else stage)
         self._signals = names.topic(SIGNALS)
         self._of_signals = {says: EventHeaders(stage, "signal", part=says) for says in ("decided", "lines", "reviewed")}
 

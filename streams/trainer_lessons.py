@@ -7,6 +7,7 @@ from topics import limits
 
 _CORRECTION_WEIGHT = 4.0  # a person's word
 _AUDIT_WEIGHT = 2.0  # the reference's: students are judged by it
+_REVIEW_WEIGHT = 1.5  # an agent's
 _LESSON_WEIGHT = 1.0
 
 
@@ -35,20 +36,21 @@ class Lessons:
         return sum(bool(known) for known in self._by_label.values())
 
     def lesson(self, id_: str, text: str, label: str) -> bool:
-        """What a model said below the reference. These three: whether it is kept, and new."""
+        """What a model said below the reference. These four: whether it is kept, and new."""
         return self._add(id_, Lesson(text, label, _LESSON_WEIGHT))
 
     def audit(self, id_: str, text: str, label: str) -> bool:
         """What the reference said."""
         return self._add(id_, Lesson(text, label, _AUDIT_WEIGHT))
 
+    def review(self, id_: str, label: str) -> bool:
+        """What an agent said of a message that is known here."""
+        return self._amend(id_, label, _REVIEW_WEIGHT)
+
     def correction(self, id_: str, text: str | None, label: str) -> bool:
         """What a person said; without a text, of a message that is known here."""
         if text is None:
-            known = self._label_of.get(id_)
-            if known is None:
-                return False
-            text = self._by_label[known][id_].text
+            return self._amend(id_, label, _CORRECTION_WEIGHT)
         return self._add(id_, Lesson(text, label, _CORRECTION_WEIGHT))
 
     def adopt(self, labels: Collection[str]) -> None:
@@ -63,6 +65,10 @@ class Lessons:
     def all(self) -> Sequence[Lesson]:
         """The oldest first."""
         return [self._by_label[label][id_] for id_, label in self._label_of.items()]
+
+    def _amend(self, id_: str, label: str, weight: float) -> bool:
+        known = self._label_of.get(id_)
+        return known is not None and self._add(id_, Lesson(self._by_label[known][id_].text, label, weight))
 
     def _add(self, id_: str, lesson: Lesson) -> bool:
         if lesson.label not in self._by_label:

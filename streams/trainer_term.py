@@ -278,7 +278,12 @@ class Term:
             elif place == self._places[LESSONS]:
                 lesson = codec.decode(LessonMessage, record.value)
                 if (learning := self._streams.get(lesson.stream)) is not None:
-                    is_new = learning.lessons.lesson(lesson.id, lesson.text, lesson.label)
+                    known = learning.lessons
+                    is_new = (
+                        known.lesson(lesson.id, lesson.text, lesson.label)
+                        if lesson.text
+                        else known.review(lesson.id, lesson.label)
+                    )
                     learning.learn(LESSONS, record.offset, is_new)
             elif place == self._places[FEEDBACK]:
                 said = codec.decode(Feedback, record.value)

@@ -294,7 +294,9 @@ class Lesson:
     label: str
     tier: Tier
     confidence: Annotated[float | None, Field(ge=0, le=1)]
-    text: Annotated[str, Field(description="The message as a student sees it, cut")]
+    text: Annotated[
+        str, Field(description="The message as a student sees it, cut; empty in an agent's word about one told before")
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -22,7 +23,7 @@ from tests.unit.alerts.test_signals import escalation, resolution, verdict
 from tests.unit.triage.build import LABELS, stream
 from topics import codec
 from topics.catalog import Names
-from topics.messages import Escalation, Resolution, Signal, Verdict
+from topics.messages import Escalation, Lesson, Resolution, Signal, Verdict
 from topics.records import Out
 
 NOW_S = 1_800_000_000
@@ -209,7 +210,7 @@ async def test_an_agents_word_goes_out_with_what_it_writes(
     tier: Literal["mini", "flagship"], taken: Escalation, answer: Resolution | Escalation, topic: str
 ) -> None:
     resolver: Any = OneAnswer(answer)
-    stage = AgentStage(Names(), tier, resolver, {"logs": Signals("logs", stream().alerts)}, ManualClock(NOW_S))
+    stage = AgentStage(Names(), tier, resolver, {"logs": Signals("logs", stream().alerts)}, (), ManualClock(NOW_S))
     (later,) = stage.take([Fed("e", 0, 0, 0, b"k", codec.encode(taken))])
     assert callable(later)
     result = await later()
@@ -217,3 +218,23 @@ async def test_an_agents_word_goes_out_with_what_it_writes(
     assert [out.topic for out in result] == [topic, "sluice.signals"]
     (signal,) = signals(result)
     assert (signal.tier, signal.says, signal.labels["alertname"]) == (tier, "reviewed", "outage")
+
+
+@pytest.mark.parametrize(
+    ("taught", "status", "lessons"), [(("logs",), "resolved", 1), ((), "resolved", 0), (("logs",), "bounded", 0)]
+)
+async def test_an_agents_label_is_a_lesson_where_there_are_students_and_it_came_to_its_own_end(
+    taught: Sequence[str], status: Literal["resolved", "bounded"], lessons: int
+) -> None:
+    ended = replace(resolution(), status=status)
+    resolver: Any = OneAnswer(ended)
+    spoken = {"logs": Signals("logs", stream().alerts)}
+    stage = AgentStage(Names(), "flagship", resolver, spoken, taught, ManualClock(NOW_S))
+    (later,) = stage.take([Fed("e", 0, 0, 0, b"k", codec.encode(CLIMBING))])
+    assert callable(later)
+    written = [out for out in outs(await later()) if out.topic == "sluice.lessons"]
+    assert len(written) == lessons
+    for out in written:
+        lesson = codec.decode(Lesson, out.value or b"")
+        assert (lesson.id, lesson.label, lesson.tier, lesson.text) == (ended.id, ended.label, "flagship", "")
+        assert dict(out.headers)["ce_id"] == f"{ended.id}#lesson.flagship".encode(), "triage has told one of it, too"

@@ -25,6 +25,17 @@ def test_the_reference_outweighs_a_model_and_a_person_outweighs_both() -> None:
     assert [(each.text, each.label) for each in lessons.all()] == [("disk", "routine")]
 
 
+def test_an_agent_outweighs_nano_and_not_the_reference_about_what_is_known() -> None:
+    lessons = Lessons(LABELS)
+    assert not lessons.review("1", "alert")
+    assert lessons.lesson("1", "disk", "routine")
+    assert lessons.review("1", "alert")
+    assert not lessons.lesson("1", "disk", "routine")
+    assert lessons.audit("1", "disk", "routine")
+    assert not lessons.review("1", "alert")
+    assert [(each.text, each.label) for each in lessons.all()] == [("disk", "routine")]
+
+
 def test_what_is_heard_twice_counts_once() -> None:
     lessons = Lessons(LABELS)
     assert [lessons.audit("1", "disk", "alert") for _ in range(2)] == [True, False]

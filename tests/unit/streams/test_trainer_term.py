@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import orjson
 import pytest
@@ -23,9 +23,9 @@ from streams.student_records import Kept
 from streams.trainer_term import Term, _certificate, _in_words, _kept, _Learning, _removed, _resumed, _show, stream_in
 from tests.fakes import ManualClock
 from tests.unit.quality.audits import below
-from topics import limits
-from topics.catalog import AUDITS
-from topics.messages import Audit, Shadow, Source
+from topics import codec, limits
+from topics.catalog import AUDITS, LESSONS
+from topics.messages import Audit, Lesson, Shadow, Source
 from topics.records import Headers
 
 LABELS = {"alert": {"means": "An operator must look"}, "routine": {"means": "Nobody needs to look"}}
@@ -292,6 +292,29 @@ async def term() -> AsyncIterator[Term]:
         begun._streams[name] = _Learning(name, specs[name], judged, 0)
     yield begun
     await begun.end()
+
+
+def test_an_agents_word_is_of_what_was_told_before(term: Term) -> None:
+    def told(label: str, *, text: str, tier: Literal["nano", "mini"]) -> KafkaRecord:
+        lesson = Lesson(
+            id="logs.in/0/1",
+            stream="logs",
+            tenant="default",
+            at_ms=0,
+            policy_version="p",
+            label=label,
+            tier=tier,
+            confidence=None,
+            text=text,
+        )
+        return KafkaRecord("lessons", 0, 3, 0, b"key", codec.encode(lesson), ())
+
+    known = term._streams["logs"].lessons
+    term._take(term._places[LESSONS], told("alert", text="", tier="mini"))
+    assert known.all() == []
+    for record in (told("routine", text="disk full", tier="nano"), told("alert", text="", tier="mini")):
+        term._take(term._places[LESSONS], record)
+    assert [(each.text, each.label) for each in known.all()] == [("disk full", "alert")]
 
 
 def lost(term: Term) -> set[str]:
