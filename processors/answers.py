@@ -10,6 +10,8 @@ import orjson
 
 from processors import answer_form
 from processors.controls import Control
+from processors.errors import PatternTooSlow
+from processors.patterns import Search, searching
 from processors.policy import FieldSpec, Stream
 from topics.limits import FIELD_CHARS_MAX, SUMMARY_CHARS_MAX
 from topics.messages import FieldValue, Severity, Tier, Verdict
@@ -43,7 +45,7 @@ class Answers:
         self._tier: Tier = tier
         self._summary = stream.summary is not None
         self._fields = {
-            name: (spec, re.compile(spec.pattern) if spec.pattern is not None else None)
+            name: (spec, searching(spec.pattern, whole=True) if spec.pattern is not None else None)
             for name, spec in stream.fields.items()
         }
 
@@ -138,8 +140,8 @@ class Answers:
             name, _, value = one.partition("=")
             values.setdefault(name, value)
         return {
-            name: _field(spec, pattern, values[name]) if name in values else None
-            for name, (spec, pattern) in self._fields.items()
+            name: _field(spec, matches, values[name]) if name in values else None
+            for name, (spec, matches) in self._fields.items()
         }
 
 
@@ -174,7 +176,7 @@ def _summary(value: object) -> str:
     return value[:SUMMARY_CHARS_MAX]
 
 
-def _field(spec: FieldSpec, pattern: re.Pattern[str] | None, told: str) -> FieldValue:
+def _field(spec: FieldSpec, matches: Search | None, told: str) -> FieldValue:
     """The value, or None for what is none of its type, does not match the pattern, is none of the enum's values or too
     large. A field is extra: what cannot be read is missing, and the label still counts."""
     value = told.strip()
@@ -185,10 +187,13 @@ def _field(spec: FieldSpec, pattern: re.Pattern[str] | None, told: str) -> Field
             return _number(value, whole=spec.type == "integer")
         case "enum":
             return value if value in spec.values else None
-        case "string" if pattern is None:
+        case "string" if matches is None:
             return value[:FIELD_CHARS_MAX] or None
         case "string":
-            return value if len(value) <= FIELD_CHARS_MAX and pattern.fullmatch(value) else None
+            try:
+                return value if len(value) <= FIELD_CHARS_MAX and matches(value) else None
+            except PatternTooSlow:
+                return None
 
 
 def _number(value: str, *, whole: bool) -> float | int | None:

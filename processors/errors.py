@@ -7,6 +7,7 @@ SluiceError
 │   ├── AccountSpent         429 with a billing code: never retried at once
 │   ├── ModelUnknown         404: no such model or path
 │   └── BudgetSpent          our own hard budget; `retry_after_s` is the rest of its period
+├── PatternTooSlow         you: a regular expression that finds no end in a message; a dead letter `internal`
 ├── AnswerLater            nobody: a Batch job works at it; the record is parked and taken up after `again_s`
 ├── ProviderUnavailable    nobody: timeouts, 5xx, 429 beyond the call's own retries; the record is tried again later
 └── AnswerError            the message or the model: counts as an attempt of the record
@@ -26,6 +27,10 @@ class SluiceError(Exception):
 
 class ConfigurationError(SluiceError):
     """A wrong setting. The message names the value, the rule and the remedy."""
+
+
+class PatternTooSlow(SluiceError):
+    """A policy's regular expression that takes too long for one message."""
 
 
 class AccountError(SluiceError):

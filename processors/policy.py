@@ -10,6 +10,7 @@ from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 import orjson
+import regex
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from processors import severities
+from processors.patterns import searching
 from topics import limits
 from topics.catalog import DEFAULT_PREFIX, OWNED, Names
 from topics.inputs import Format
@@ -44,8 +46,8 @@ def _pattern(value: object) -> object:
     """A regular expression that compiles."""
     if isinstance(value, str):
         try:
-            re.compile(value)
-        except re.error as error:
+            searching(value)
+        except (re.error, regex.error, OverflowError, RecursionError) as error:
             raise ValueError(f"'{value}' is no regular expression: {error}") from None
     return value
 
@@ -374,7 +376,7 @@ class FieldSpec(_Frozen):
                 return "a whole number, without quotes"
             case "string" if not isinstance(value, str):
                 return "text, in quotes"
-            case "string" if self.pattern is not None and re.fullmatch(self.pattern, str(value)) is None:
+            case "string" if self.pattern is not None and searching(self.pattern, whole=True)(str(value)) is None:
                 return f"text that matches {self.pattern}"
         return ""
 

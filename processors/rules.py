@@ -1,13 +1,13 @@
 """Rules: what a policy decides by itself, for free, before memory and before any model."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from processors import severities
 from processors.cache import Cache
+from processors.errors import PatternTooSlow
 from processors.items import Glimpse, Item
-from processors.patterns import with_any_digits
+from processors.patterns import searching, with_any_digits
 from processors.policy import Rule, Stream, When
 from topics.limits import LINE_LAYOUTS_MAX, RULE_TEXT_CHARS_MAX
 from topics.log_layouts import Layout
@@ -57,8 +57,8 @@ class _Rule:
     def __init__(self, stream: Stream, rule: Rule) -> None:
         self.held = Held(rule, _verdict(stream, rule))
         when = rule.when
-        self._search = re.compile(when.text).search if when.text is not None else None
-        self._search_any_digits = with_any_digits(when.text).search if when.text is not None else None
+        self._search = searching(when.text) if when.text is not None else None
+        self._search_any_digits = with_any_digits(when.text) if when.text is not None else None
         self._field = when.field
         self._test = _field_test(when) if when.field is not None else None
 
@@ -75,7 +75,10 @@ class _Rule:
             value = line.fields.get(self._field)
             if value is None or not (_has_digits(str(value)) or self._test(value)):
                 return False
-        return self._search_any_digits is None or self._search_any_digits(_seen(line)) is not None
+        try:
+            return self._search_any_digits is None or self._search_any_digits(_seen(line)) is not None
+        except PatternTooSlow:
+            return True  # it may be quick where digits are what they are
 
 
 def _verdict(stream: Stream, rule: Rule) -> Verdict | None:
@@ -111,7 +114,7 @@ def _field_test(when: When) -> _FieldTest:
         # Syslog and headers know only text: 5 in a policy means "5" there.
         return lambda value: value == expected or str(value) == str(expected)
     if when.matches is not None:
-        search = re.compile(when.matches).search
+        search = searching(when.matches)
         return lambda value: search(str(value)[:RULE_TEXT_CHARS_MAX]) is not None
     assert when.at_least is not None, "When with field has exactly one test"
     if isinstance(when.at_least, str):

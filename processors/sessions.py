@@ -18,7 +18,6 @@ lines are read again. What early ends have counted is rebuilt from the records b
 (LOOKBACK_RECORDS_MAX); beyond them a session begins anew.
 """
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from typing import Literal, NamedTuple
 
 from processors import severities
 from processors.items import Item
+from processors.patterns import searching
 from processors.policy import Session as Spec
 from topics import limits
 from topics.messages import AgentTier, FieldValue
@@ -44,7 +44,7 @@ def key_of(spec: Spec) -> Callable[[str, Mapping[str, FieldValue]], str | None]:
         name = spec.field
         return lambda _, fields: _named(fields.get(name))
     assert spec.key is not None, "a session has a key or a field"
-    search = re.compile(spec.key).search
+    search = searching(spec.key)
 
     def key(text: str, _: Mapping[str, FieldValue]) -> str | None:
         found = search(text[: limits.RULE_TEXT_CHARS_MAX])

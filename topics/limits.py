@@ -13,6 +13,7 @@ MAIL_PARSE_BYTES_MAX = (
 OUTPUT_RECORD_BYTES_MAX = 1_000_000  # a topic's default message.max.bytes is 1,048,588; headers and framing need room
 DEAD_LETTER_VALUE_BYTES_MAX = 99 * MIB  # byte for byte; a broker's socket.request.max.bytes is 100 MiB
 MESSAGE_TEXT_CHARS_MAX = 12_000  # what a model is shown of one message: about 3,000 tokens of prose
+PATTERN_SECONDS_MAX = 0.1  # of one search: nothing else runs in a worker meanwhile
 RULE_TEXT_CHARS_MAX = 4_000  # what a rule's regular expression sees: its time may grow with the square of the text
 LOG_LINE_CHARS_MAX = 4_000  # longer lines are stack traces or dumps: the beginning tells
 ESCALATION_TEXT_CHARS_MAX = 48_000  # an agent reads one message at a time and may see more of it

@@ -23,6 +23,7 @@ def test_nothing_is_lost_doubled_or_out_of_order(first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("first", range(SCHEDULES, SCHEDULES + SCHEDULES_SLOW, 500))
 def test_nothing_is_lost_doubled_or_out_of_order_in_thousands(first: int) -> None:
     _hold(range(first, first + 500))

@@ -19,7 +19,7 @@ from processors.memory import Keys, Memory
 from processors.metrics import DECIDED, DECISION_SECONDS
 from processors.normalise.log import LogNormaliser
 from processors.normalise.normaliser import normaliser_for
-from processors.policy import Policy
+from processors.policy import Policy, Rule
 from processors.triage import Triage
 from streams.engine.stage import Later, Outputs
 from streams.stages import TriageStage
@@ -243,6 +243,27 @@ def test_one_records_failure_is_its_own_and_no_other_is_read_twice(known: Pipeli
     assert (failed.reason, failed.detail) == ("internal", "RuntimeError: tripped")
     assert [decision(result).id for result in (first, last)] == ["in/0/1", "in/0/3"]
     assert tripping.read_offsets == [1, 2, 3]
+
+
+def test_a_pattern_that_finds_no_end_rejects_its_message_alone(known: Pipeline) -> None:
+    spec = policy().streams["logs"]
+    endless = Rule.model_validate({"name": "endless", "when": {"text": "(b+)+$"}, "then": {"label": "outage"}})
+    triage = Triage(
+        "logs",
+        spec.model_copy(update={"rules": (endless, *spec.rules)}),
+        policy(),
+        FakeNano(),
+        clock=known.clock,
+        rng=random.Random(1),
+        memory=known.memory,
+    )
+    stage = TriageStage(Names(), {"in": (known.normaliser, triage, "none")}, known.clock)
+    results = stage.take([fed("trip the abb", 1), fed("b" * 2_000 + "!", 2), fed("it ends with b", 3)])
+    assert [type(result) is Rejected for result in results] == [False, True, False]
+    assert isinstance(results[1], Rejected)
+    assert results[1].reason == "internal"
+    assert results[1].detail.startswith("PatternTooSlow: '(b+)+$' was searched for 0.1 s in one message")
+    assert [decision(result).decided_by for result in (results[0], results[2])] == ["rule", "rule"]
 
 
 async def test_with_a_spent_budget_that_parks_what_needs_a_model_is_parked_and_the_rest_decided() -> None:
