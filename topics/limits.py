@@ -117,7 +117,7 @@ PARK_SECONDS_MIN = 60.0  # what waits less waits in memory: parking costs two wr
 PARK_SECONDS_MAX = 3_600.0  # then it is looked at and parked again: what is parked behind it may be due before
 HOLD_SECONDS = 15.0  # between looks at a closed account or a refused key
 BUDGET_LOOK_SECONDS = 15.0  # so late a record hears that its budget may be larger; thousands wait, each with its timer
-BROKER_ANSWER_SECONDS_MAX = 5.0  # of a broker's first answer; then its address is taken for wrong
+BROKER_ANSWER_SECONDS_MAX = 10.0  # of a broker's first answer; then its address is taken for wrong
 BROKER_REQUEST_SECONDS_MAX = 30.0  # of each later one: where topics are being made, a small machine needs seconds
 TOPIC_CREATION_SECONDS_MAX = 20.0  # from creating topics until all their partitions have a leader
 
