@@ -385,8 +385,8 @@ class When(_Frozen):
     """A rule's condition: all that is named must hold."""
 
     text: Pattern | None = None
-    """A regular expression found in the message (its first 4,000 characters; of a dialogue, the last). One that finds no
-    end within 0.1 s makes the message a dead letter that names it."""
+    """A regular expression found in the message (its first 4,000 characters; of a dialogue, the last). One that finds
+    no end within 0.1 s makes the message a dead letter that names it."""
     field: str | None = None
     """A field of the record, in its own words, as `syslog.severity` or `subject`."""
     equals: FieldValue = None
