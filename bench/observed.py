@@ -161,8 +161,8 @@ class Usage:
         self._thread.join()
 
     def cpu_s(self, at_s: float) -> float:
-        """CPU seconds that were used by then."""
-        return _interpolated(self._cpu, at_s)
+        """CPU seconds that were used by then; 0 before the first look at it."""
+        return _interpolated(self._cpu, at_s) if self._cpu else 0.0
 
     def _run(self) -> None:
         while True:
